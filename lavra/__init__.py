@@ -1,0 +1,1 @@
+"""Lavra: BI as code on a medallion lake."""

@@ -1,0 +1,54 @@
+"""Advisory locks in the catalog: held by a connection, freed by its death."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lavra.errors import CatalogError
+
+if TYPE_CHECKING:
+    from lavra.catalog.catalog import Catalog
+
+LAKE_WRITE_LOCK = 0x1A57A_0002
+"""Held by whoever plans, runs or releases: one at a time for the whole lake."""
+
+
+@contextmanager
+def advisory_lock(
+    catalog: Catalog,
+    key: int,
+    *,
+    timeout_s: float | None = None,
+    on_wait: Callable[[], None] | None = None,
+) -> Iterator[None]:
+    """Hold the lock ``key`` for the block, waiting for it if another process has it.
+
+    Args:
+        catalog: Where the lock lives.
+        key: One of the constants of this module or of the module that owns the lock.
+        timeout_s: Give up after this many seconds; None waits for ever.
+        on_wait: Called once, before the first wait, so that a person can be told.
+
+    Raises:
+        CatalogError: the time is up.
+    """
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    told = False
+    with catalog.connect(autocommit=True) as connection:
+        while True:
+            row = connection.execute("select pg_try_advisory_lock(%s)", (key,)).fetchone()
+            if row and row[0]:
+                break
+            if not told and on_wait:
+                on_wait()
+            told = True
+            if deadline is not None and time.monotonic() > deadline:
+                raise CatalogError(
+                    f"Another process still holds lock {key:#x} after {timeout_s:.0f} s.",
+                    remedy="`lavra status` shows who writes to the lake.",
+                )
+            time.sleep(0.2)
+        yield

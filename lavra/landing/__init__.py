@@ -1,0 +1,1 @@
+"""Landing: from a source to Parquet in Bronze, as `airbyte/connections/*.yaml` says."""

@@ -1,0 +1,1 @@
+"""The whole lake on this machine: `lavra up`, `down`, `doctor`, `status`."""

@@ -1,0 +1,1 @@
+"""What every lake needs of SQLMesh: its configuration, macros, hooks and house rules."""

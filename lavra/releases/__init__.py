@@ -1,0 +1,1 @@
+"""Releases: which one snapshot of the lake an environment's readers see."""

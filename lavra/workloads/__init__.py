@@ -1,0 +1,1 @@
+"""Sources of the shipped domains, with data made on the spot."""

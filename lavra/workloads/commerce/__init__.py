@@ -1,0 +1,1 @@
+"""The commerce workload: a shop that takes orders."""

@@ -1,0 +1,1 @@
+"""The query service: SQL over HTTP on the released Gold tables."""

@@ -1,0 +1,1 @@
+"""PEP 249 driver for Lavra's query service."""
