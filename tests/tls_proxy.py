@@ -1,0 +1,63 @@
+"""Puts TLS in front of a Postgres server whose build has none, as Postgres itself negotiates it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import threading
+from collections.abc import Iterator
+
+SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
+GSS_REQUEST = (8).to_bytes(4, "big") + (80877104).to_bytes(4, "big")
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+@contextlib.contextmanager
+def tls_proxy(context: ssl.SSLContext, port: int, server_port: int) -> Iterator[None]:
+    """Listen on ``port`` of loopback, speak TLS, pass on to ``server_port``; refuse plaintext."""
+
+    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            request = await reader.readexactly(8)
+            if request == GSS_REQUEST:
+                writer.write(b"N")
+                request = await reader.readexactly(8)
+            if request != SSL_REQUEST:
+                writer.close()
+                return
+            writer.write(b"S")
+            await writer.drain()
+            await writer.start_tls(context)
+        except (OSError, asyncio.IncompleteReadError):
+            writer.close()
+            return
+        to_server = await asyncio.open_connection("127.0.0.1", server_port)
+        await asyncio.gather(_copy(reader, to_server[1]), _copy(to_server[0], writer))
+
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(asyncio.start_server(serve_one, "127.0.0.1", port))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def stop() -> None:
+        server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    try:
+        yield
+    finally:
+        asyncio.run_coroutine_threadsafe(stop(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
