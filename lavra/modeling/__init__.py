@@ -1,1 +1,5 @@
-"""What every lake needs of SQLMesh: its configuration, macros, hooks and house rules."""
+"""What SQLMesh needs of Lavra: configuration, macros, scheduling, house rules."""
+
+from lavra.modeling.config import project_config
+
+__all__ = ["project_config"]

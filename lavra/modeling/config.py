@@ -1,0 +1,51 @@
+"""The SQLMesh configuration of a lake: a project's ``config.py`` is one call of this."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sqlmesh.core.config import Config, GatewayConfig, ModelDefaultsConfig
+from sqlmesh.core.config.connection import DuckDBConnectionConfig
+
+from lavra.catalog.catalog import SQLMESH_SCHEMA
+from lavra.modeling.connections import LakeConnectionConfig, StateConnectionConfig
+from lavra.modeling.lake import activate
+from lavra.settings import find_project, load_settings
+
+
+def project_config(project_root: Path | str, *, start: str = "2024-01-01") -> Config:
+    """Return the configuration of the SQLMesh project in ``project_root``.
+
+    Nothing is started: the catalog comes up at the first statement that needs it.
+
+    Args:
+        project_root: The folder of ``config.py``; the ``lavra.toml`` in it or above it applies.
+        start: First day of the models that do not say otherwise.
+
+    Raises:
+        ConfigurationError: there is no ``lavra.toml``, or a setting is wrong.
+    """
+    # Read by SQLMesh when it is imported, too early for a process that is not `sqlmesh`; the
+    # configuration's own switch below serves those.
+    os.environ.setdefault("SQLMESH__DISABLE_ANONYMIZED_ANALYTICS", "true")
+    import lavra.modeling.macros  # noqa: F401, PLC0415 - registers the macros
+
+    settings = load_settings(find_project(Path(project_root)))
+    activate(settings)
+    return Config(
+        gateways={
+            "lake": GatewayConfig(
+                connection=LakeConnectionConfig(),
+                state_connection=StateConnectionConfig(),
+                state_schema=SQLMESH_SCHEMA,
+                test_connection=DuckDBConnectionConfig(catalogs={"lake": ":memory:"}),
+            )
+        },
+        default_gateway="lake",
+        disable_anonymized_analytics=True,
+        model_defaults=ModelDefaultsConfig(
+            dialect="duckdb", start=start, cron="@daily", allow_partials=True
+        ),
+        variables={"time_zone": settings.time_zone},
+    )

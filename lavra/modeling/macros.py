@@ -1,0 +1,81 @@
+"""SQL macros that every lake's models may use; importing the module registers them.
+
+A model's definition keeps a macro as an import of this module, so its text, and with it the
+model's fingerprint, does not depend on what the macro expands to.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from sqlglot import exp
+from sqlmesh.core.macros import MacroEvaluator, macro
+from sqlmesh.utils.errors import SQLMeshError
+
+from lavra.modeling.lake import active_lake
+
+CONTRACT_COLUMNS = {
+    "_airbyte_raw_id": "VARCHAR",
+    "_airbyte_extracted_at": "TIMESTAMPTZ",
+    "_airbyte_generation_id": "BIGINT",
+}
+"""What every landed file holds beside the stream's own columns."""
+
+
+@macro()
+def bronze(
+    evaluator: MacroEvaluator, namespace: exp.Expr, stream: exp.Expr, *columns: exp.Expr
+) -> exp.Expr:
+    """Expand ``@bronze(namespace, stream, column::type, ...)`` to a read of what has landed.
+
+    It stands in a FROM clause and yields the named columns, cast to the named types, and the
+    contract's own: ``_airbyte_raw_id``, ``_airbyte_extracted_at``, ``_airbyte_generation_id``.
+    Columns are found by name. One that a file lacks is NULL in that file's rows; a stream of
+    which nothing has landed is an empty relation of the same types.
+
+    While a project is loaded it is that empty relation, so that neither lineage, nor column
+    types, nor fingerprints depend on the files.
+    """
+    types = _declared(columns)
+    files: list[str] = []
+    if evaluator.runtime_stage != "loading":
+        files = landed_files(namespace.name, stream.name)
+    nulls = exp.select(*(exp.alias_(exp.null(), name, quoted=True) for name in types)).where(
+        "FALSE"
+    )
+    source: exp.Query = nulls
+    if files:
+        reader = exp.func(
+            "READ_PARQUET",
+            exp.array(*(exp.Literal.string(file) for file in files)),
+            exp.EQ(this=exp.column("union_by_name"), expression=exp.true()),
+            dialect="duckdb",
+        )
+        source = exp.union(
+            exp.select("*").from_(reader), nulls, distinct=False, by_name=True, copy=False
+        )
+    columns_cast = (
+        exp.alias_(exp.cast(exp.column(name, quoted=True), kind), name, quoted=True)
+        for name, kind in types.items()
+    )
+    return exp.select(*columns_cast).from_(source.subquery("landed")).subquery()
+
+
+def landed_files(namespace: str, stream: str) -> list[str]:
+    """Return the files of a stream that count now, as DuckDB takes them."""
+    lake = active_lake()
+    manifest = import_module("lavra.landing.manifest")
+    return list(manifest.current_files(lake.catalog, lake.storage, namespace, stream))
+
+
+def _declared(columns: tuple[exp.Expr, ...]) -> dict[str, exp.DataType]:
+    types = {
+        name: exp.DataType.build(kind, dialect="duckdb") for name, kind in CONTRACT_COLUMNS.items()
+    }
+    for column in columns:
+        if not isinstance(column, exp.Cast) or not isinstance(column.this, exp.Column):
+            raise SQLMeshError(
+                f"@bronze takes its columns as name::type, not {column.sql(dialect='duckdb')}."
+            )
+        types[column.this.name] = column.to
+    return types
