@@ -56,9 +56,7 @@ class Catalog:
             CatalogError: a statement failed; the transaction is rolled back.
         """
         try:
-            connection = psycopg.connect(
-                make_conninfo("", **(_KEEPALIVE | self._parameters)), autocommit=autocommit
-            )
+            connection = psycopg.connect(self.to_libpq(), autocommit=autocommit)
         except psycopg.OperationalError as error:
             raise CatalogUnavailable(
                 f"The catalog {self!r} cannot be reached: {_first_line(error)}",
@@ -77,21 +75,11 @@ class Catalog:
 
         Values are quoted for libpq; the caller quotes the whole for SQL.
         """
-        return "postgres:" + make_conninfo("", **(_KEEPALIVE | self._parameters))
+        return "postgres:" + self.to_libpq()
 
-    def to_sqlmesh(self) -> dict[str, Any]:
-        """Return the arguments of SQLMesh's PostgresConnectionConfig for the state."""
-        parameters = self._parameters
-        return {
-            "host": parameters["host"],
-            "port": int(parameters.get("port") or 5432),
-            "user": parameters["user"],
-            "password": parameters.get("password") or "",
-            "database": parameters["dbname"],
-            "keepalives_idle": 10,
-            "connect_timeout": 10,
-            "sslmode": parameters.get("sslmode"),
-        }
+    def to_libpq(self) -> str:
+        """Return the connection string as libpq takes it (it holds the password, if any)."""
+        return make_conninfo("", **(_KEEPALIVE | self._parameters))
 
     def to_sqlalchemy(self, database: str | None = None, driver: str = "psycopg2") -> str:
         """Return the SQLAlchemy URL of the catalog, or of another ``database`` of its server."""

@@ -69,6 +69,6 @@ class StateConnectionConfig(PostgresConnectionConfig):
         def connect() -> Any:
             import psycopg2  # noqa: PLC0415 - not needed to load the configuration
 
-            return psycopg2.connect(**active_lake().catalog.to_sqlmesh())
+            return psycopg2.connect(active_lake().catalog.to_libpq())
 
         return connect
