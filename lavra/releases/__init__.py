@@ -1,1 +1,1 @@
-"""Releases: which one snapshot of the lake an environment's readers see."""
+"""Releases: which snapshot of the lake readers see, and the rule that decides when it moves."""
