@@ -111,6 +111,14 @@ class Settings(BaseSettings):
         description="How much is logged: debug, info, warning or error.",
     )
 
+    workload_scale: float = Field(
+        default=1.0,
+        gt=0,
+        le=100,
+        description="Size of a shipped workload's generated data, at its first start: 1 is about "
+        "20,000 customers.",
+    )
+
     @classmethod
     def settings_customise_sources(
         cls,
