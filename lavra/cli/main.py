@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lavra.cli import up
 from lavra.cli.console import err, out
 from lavra.errors import LavraError
 
@@ -32,6 +33,7 @@ def build_app() -> typer.Typer:
             out.print(version("lavra"))
             raise typer.Exit
 
+    up.register(app)
     return app
 
 
@@ -40,9 +42,10 @@ def main() -> None:
     try:
         build_app()()
     except LavraError as error:
-        err.print(f"[bold red]error:[/] {error.message}", soft_wrap=True)
+        err.print("[bold red]error:[/] ", end="")
+        err.print(error.message, soft_wrap=True, markup=False)
         if error.remedy:
-            err.print(f"  {error.remedy}", soft_wrap=True)
+            err.print(f"  {error.remedy}", soft_wrap=True, markup=False)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,0 +1,301 @@
+"""The steps of `lavra up`: which there are, what each needs, and what each runs.
+
+A first start, and one after the sources or models changed, serves when the plan has succeeded. A
+later start serves the current release at once, then lands what is new and runs the models; the
+person is told that this goes on, and how it ended.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from lavra.catalog import Catalog, open_catalog
+from lavra.catalog.local_postgres import LocalPostgres
+from lavra.errors import ConfigurationError, ProcessError, ReleaseError
+from lavra.local.fingerprint import fingerprint, is_applied, mark_applied
+from lavra.local.steps import Step, StepRunner
+from lavra.local.supervisor import Server, Supervisor
+from lavra.releases.store import PRODUCTION, current_release
+
+if TYPE_CHECKING:
+    from lavra.settings import Settings
+
+SERVICE_TIMEOUT_S = 120.0
+SUPERSET_TIMEOUT_S = 240.0
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """What a person chose at `lavra up`.
+
+    Attributes:
+        superset: Whether Superset runs.
+        domains: The shipped workloads whose sources run.
+    """
+
+    superset: bool = True
+    domains: tuple[str, ...] = ()
+
+
+class Lake:
+    """All of one lake's steps, on one supervisor.
+
+    Args:
+        settings: Of the project, ports already decided.
+        options: What a person chose.
+        supervisor: Runs and keeps the programs.
+        runner: Runs the steps.
+    """
+
+    def __init__(
+        self, settings: Settings, options: UpOptions, supervisor: Supervisor, runner: StepRunner
+    ) -> None:
+        self.settings, self.options = settings, options
+        self.supervisor, self.runner = supervisor, runner
+        self._digest = fingerprint(settings)
+        self._catalog: Catalog | None = None
+        self._servers: list[LocalPostgres] = []
+        self._has_release = False
+        self.service = self._service()
+        self.superset: Server | None = None
+        self.refreshes = False
+        """Whether the lake serves first and refreshes afterwards; known once the catalog runs."""
+
+    def add_first_steps(self) -> None:
+        """Add what depends on nothing."""
+        steps = [self._step("catalog", "Start the catalog", self._start_catalog, logged=False)]
+        for domain in self.options.domains:
+            run = self._source_of(domain)
+            title = f"Start the source database of {domain}"
+            steps.append(self._step(f"source-{domain}", title, run, logged=False))
+        if self.options.superset:
+            title = "Install Superset's environment"
+            run = self._task("superset-environment")
+            steps.append(self._step("superset-environment", title, run))
+        self.runner.add(*steps)
+
+    def add_other_steps(self) -> None:
+        """Add the rest, whose order depends on what the catalog holds; it runs by now."""
+        self.refreshes = self._has_release and is_applied(self.settings, self._digest)
+        sources = tuple(f"source-{domain}" for domain in self.options.domains)
+        self.runner.add(
+            self._step("service-start", "Start the query service", self._launch_service, "catalog")
+        )
+        if self.options.superset:
+            self.runner.add(*self._superset_steps())
+        if self.refreshes:
+            self.runner.add(self._serving_step("service-start"))
+            first = ("superset",) if self.options.superset else ("service",)
+            self.runner.add(*self._data_steps(*sources, "service", *first))
+        else:
+            self.runner.add(*self._data_steps("catalog", *sources))
+            self.runner.add(self._serving_step("service-start", "models"))
+
+    def steps_until_ready(self) -> tuple[str, ...]:
+        """Return the names of the steps after which a person can start working."""
+        return ("service", "superset") if self.options.superset else ("service",)
+
+    def keep_catalog_running(self) -> None:
+        """Start our own catalog again if it was killed."""
+        server = self._catalog.server if self._catalog else None
+        if server is not None and not server.is_running:
+            self.supervisor.notice("The catalog had stopped; it is started again.")
+            server.leave()
+            server.start()
+
+    def close(self) -> None:
+        """Give up the Postgres servers; those that nobody else uses stop."""
+        for server in self._servers:
+            server.leave()
+        self._servers.clear()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what to show when all is ready: URLs, login, a query that works, the release."""
+        answer = self._get("/v1/snapshot").json()
+        tables = self._get("/v1/tables").json()["tables"]
+        ready = {
+            "type": "ready",
+            "service_url": self.settings.resolved_service_url,
+            "superset_url": self.supervisor.state.superset_url,
+            "snapshot": answer,
+            "tables": len(tables),
+            "sample": None,
+            "login": None,
+            "refreshes": self.refreshes,
+        }
+        if tables:
+            table = min(tables, key=lambda t: (t["row_count"] == 0, t["schema"], t["name"]))
+            ready["sample"] = f"select * from {table['schema']}.{table['name']} limit 3"  # noqa: S608 - shown only
+        if self.options.superset:
+            superset = importlib.import_module("lavra.dashboards.superset")
+            ready["login"] = list(superset.admin_credentials(self.settings))
+        return ready
+
+    # What each step does. Each returns a remark for the person.
+
+    def _start_catalog(self) -> str:
+        self._catalog = open_catalog(self.settings)
+        if self._catalog.server:
+            self._servers.append(self._catalog.server)
+        with self._catalog.connect() as connection:
+            release = current_release(connection, PRODUCTION)
+        self._has_release = release is not None
+        return f"release {release.id}" if release else "new"
+
+    def _source_of(self, domain: str) -> Callable[[], str]:
+        try:
+            workload = importlib.import_module(f"lavra.workloads.{domain}")
+        except ModuleNotFoundError as error:
+            folder = Path(__file__).parent.parent / "workloads"
+            shipped = ", ".join(sorted(path.parent.name for path in folder.glob("*/__init__.py")))
+            raise ConfigurationError(
+                f"There is no shipped domain {domain!r}.",
+                remedy=f"Choose one of: {shipped}. `domains` in lavra.toml names what runs.",
+            ) from error
+
+        def start() -> str:
+            workload.ensure_source(self.settings)
+            return ""
+
+        return start
+
+    def _land(self) -> str:
+        if not any((self.settings.project / "airbyte" / "connections").glob("*.y*ml")):
+            return "no connections"
+        command = [sys.executable, "-m", "lavra", "ingest", "run", "--all"]
+        self.supervisor.run_program("landing", command, self._environment())
+        return ""
+
+    def _transform(self) -> str:
+        project = self.settings.project / "sqlmesh_project"
+        if not project.is_dir():
+            raise ConfigurationError(
+                f"There is no {project}, so there is nothing to serve.",
+                remedy="`lavra init DIR` writes a project with models.",
+            )
+        plan = ["plan", "--auto-apply", "--no-prompts"]
+        action = ["run"] if self.refreshes else plan
+        command = [_script("sqlmesh"), "-p", str(project), *action]
+        self.supervisor.run_program("models", command, self._environment())
+        mark_applied(self.settings, self._digest)
+        return self._released()
+
+    def _released(self) -> str:
+        if self._catalog is None:
+            msg = "the catalog is not open"
+            raise RuntimeError(msg)
+        with self._catalog.connect() as connection:
+            release = current_release(connection, PRODUCTION)
+        if release is None:
+            log = self.supervisor.log_of("models")
+            raise ReleaseError(
+                f"The models ran, but nothing was released; {log} names what blocks.",
+                remedy="Repair it and run `sqlmesh -p sqlmesh_project plan`.",
+            )
+        return f"release {release.id}"
+
+    def _launch_service(self) -> str:
+        self.supervisor.launch(self.service)
+        return ""
+
+    def _serve(self) -> str:
+        self.supervisor.wait_until_ready(self.service, SERVICE_TIMEOUT_S)
+        return self.settings.resolved_service_url
+
+    def _task(self, name: str) -> Callable[[], str]:
+        def run() -> str:
+            command = [sys.executable, "-m", "lavra.local.task", name]
+            self.supervisor.run_program(name, command, self._environment())
+            return ""
+
+        return run
+
+    def _start_superset(self) -> str:
+        superset = importlib.import_module("lavra.dashboards.superset")
+        url = f"http://{self.settings.superset_host}:{self.settings.superset_port}"
+        command, environment = superset.server_command(self.settings)
+        self.superset = Server(
+            "superset", "Superset", command, {**self._environment(), **environment},
+            lambda: _answers(f"{url}/health"),
+        )  # fmt: skip
+        self.supervisor.launch(self.superset)
+        self.supervisor.wait_until_ready(self.superset, SUPERSET_TIMEOUT_S)
+        return url
+
+    # How steps are put together.
+
+    def _step(
+        self, name: str, title: str, run: Callable[[], str], *needs: str, logged: bool = True
+    ) -> Step:
+        return Step(name, title, run, needs, self.supervisor.log_of(name) if logged else None)
+
+    def _serving_step(self, *needs: str) -> Step:
+        return self._step("service", "Load the release in the service", self._serve, *needs)
+
+    def _data_steps(self, *needs: str) -> tuple[Step, ...]:
+        title = "Run the models" if self.refreshes else "Plan and run the models"
+        return (
+            self._step("landing", "Land the sources", self._land, *needs),
+            self._step("models", title, self._transform, "landing"),
+        )
+
+    def _superset_steps(self) -> tuple[Step, ...]:
+        bootstrap = self._task("superset-bootstrap")
+        return (
+            self._step(
+                "superset-bootstrap", "Prepare Superset and import the dashboards", bootstrap,
+                "superset-environment", "catalog",
+            ),
+            self._step("superset", "Start Superset", self._start_superset, "superset-bootstrap"),
+        )  # fmt: skip
+
+    def _service(self) -> Server:
+        url = self.settings.resolved_service_url
+        return Server(
+            "service", "The query service", [sys.executable, "-m", "lavra", "serve"],
+            self._environment(), lambda: _answers(f"{url}/readyz"),
+        )  # fmt: skip
+
+    def _environment(self) -> dict[str, str]:
+        """The settings that were given as options, for the programs we start."""
+        return {
+            "LAVRA_PROJECT": str(self.settings.project),
+            "LAVRA_STATE_DIR": str(self.settings.state),
+            "LAVRA_SERVICE_PORT": str(self.settings.service_port),
+            "LAVRA_SUPERSET_PORT": str(self.settings.superset_port),
+        }
+
+    def _get(self, path: str) -> httpx.Response:
+        try:
+            url = f"{self.settings.resolved_service_url}{path}"
+            return httpx.get(url, timeout=10, trust_env=False).raise_for_status()
+        except httpx.HTTPError as error:
+            raise ProcessError(f"The query service does not answer {path}: {error}") from error
+
+
+def _answers(url: str) -> bool:
+    try:
+        # No proxy from the environment: this is a program on this machine.
+        return httpx.get(url, timeout=2, trust_env=False).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+def _script(name: str) -> str:
+    """Return the path of a script of this Python's own environment."""
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if not found:
+        raise ProcessError(
+            f"The program {name} is not installed.",
+            remedy="Install lavra[all]; see `lavra doctor`.",
+        )
+    return found
