@@ -28,6 +28,9 @@ from urllib.parse import quote
 
 from lavra.errors import CatalogUnavailable
 
+_used: dict[int, LocalPostgres] = {}
+"""The servers that this process uses now, by the identity of their handle."""
+
 START_TIMEOUT_S = 120
 """Crash recovery after a kill is part of a start, and may take a while."""
 
@@ -103,6 +106,7 @@ class LocalPostgres:
             os.close(lease)
             raise
         self._lease, self._owner_pid = lease, os.getpid()
+        _used[id(self)] = self
         atexit.register(self.leave)
 
     def leave(self) -> None:
@@ -110,6 +114,7 @@ class LocalPostgres:
         if self._lease is None or self._owner_pid != os.getpid():
             return
         lease, self._lease = self._lease, None
+        _used.pop(id(self), None)
         atexit.unregister(self.leave)
         try:
             with self._exclusive():
@@ -231,3 +236,9 @@ class LocalPostgres:
     @property
     def _uid(self) -> int:
         return pwd.getpwnam(self._system_user).pw_uid if self._system_user else os.getuid()
+
+
+def leave_all() -> None:
+    """Give up every server that this process uses, latest first, before it ends."""
+    for server in reversed(list(_used.values())):
+        server.leave()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from lavra.catalog import Catalog, open_catalog
-from lavra.catalog.local_postgres import LocalPostgres
+from lavra.catalog.local_postgres import leave_all
 from lavra.errors import ConfigurationError, ProcessError, ReleaseError
 from lavra.local.fingerprint import fingerprint, is_applied, mark_applied
 from lavra.local.steps import Step, StepRunner
@@ -62,7 +62,6 @@ class Lake:
         self.supervisor, self.runner = supervisor, runner
         self._digest = fingerprint(settings)
         self._catalog: Catalog | None = None
-        self._servers: list[LocalPostgres] = []
         self._has_release = False
         self.service = self._service()
         self.superset: Server | None = None
@@ -112,10 +111,8 @@ class Lake:
             server.start()
 
     def close(self) -> None:
-        """Give up the Postgres servers; those that nobody else uses stop."""
-        for server in self._servers:
-            server.leave()
-        self._servers.clear()
+        """Give up the catalog and the sources; servers that nobody else uses stop."""
+        leave_all()
 
     def describe(self) -> dict[str, Any]:
         """Return what to show when all is ready: URLs, login, a query that works, the release."""
@@ -143,8 +140,6 @@ class Lake:
 
     def _start_catalog(self) -> str:
         self._catalog = open_catalog(self.settings)
-        if self._catalog.server:
-            self._servers.append(self._catalog.server)
         with self._catalog.connect() as connection:
             release = current_release(connection, PRODUCTION)
         self._has_release = release is not None
@@ -152,10 +147,10 @@ class Lake:
 
     def _source_of(self, domain: str) -> Callable[[], str]:
         try:
-            workload = importlib.import_module(f"lavra.workloads.{domain}")
+            workload = importlib.import_module(f"lavra.workloads.{domain}.source")
         except ModuleNotFoundError as error:
             folder = Path(__file__).parent.parent / "workloads"
-            shipped = ", ".join(sorted(path.parent.name for path in folder.glob("*/__init__.py")))
+            shipped = ", ".join(sorted(path.parent.name for path in folder.glob("*/source.py")))
             raise ConfigurationError(
                 f"There is no shipped domain {domain!r}.",
                 remedy=f"Choose one of: {shipped}. `domains` in lavra.toml names what runs.",
@@ -163,7 +158,7 @@ class Lake:
 
         def start() -> str:
             workload.ensure_source(self.settings)
-            return ""
+            return "its data is kept from start to start"
 
         return start
 
