@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from lavra.errors import CatalogError
 
 if TYPE_CHECKING:
+    import psycopg
+
     from lavra.catalog.catalog import Catalog
 
 LAKE_WRITE_LOCK = 0x1A57A_0002
@@ -23,8 +25,11 @@ def advisory_lock(
     *,
     timeout_s: float | None = None,
     on_wait: Callable[[], None] | None = None,
-) -> Iterator[None]:
+) -> Iterator[psycopg.Connection]:
     """Hold the lock ``key`` for the block, waiting for it if another process has it.
+
+    Yields the connection that holds it. What is written through that connection is written
+    while the lock is held: if the connection has died, the lock is gone and the write fails.
 
     Args:
         catalog: Where the lock lives.
@@ -51,4 +56,4 @@ def advisory_lock(
                     remedy="`lavra status` shows who writes to the lake.",
                 )
             time.sleep(0.2)
-        yield
+        yield connection

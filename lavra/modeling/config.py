@@ -10,6 +10,7 @@ from sqlmesh.core.config.connection import DuckDBConnectionConfig
 
 from lavra.catalog.catalog import SQLMESH_SCHEMA
 from lavra.modeling.connections import LakeConnectionConfig, StateConnectionConfig
+from lavra.modeling.context import LakeLoader
 from lavra.modeling.lake import activate
 from lavra.settings import find_project, load_settings
 
@@ -43,6 +44,7 @@ def project_config(project_root: Path | str, *, start: str = "2024-01-01") -> Co
             )
         },
         default_gateway="lake",
+        loader=LakeLoader,
         disable_anonymized_analytics=True,
         model_defaults=ModelDefaultsConfig(
             dialect="duckdb", start=start, cron="@daily", allow_partials=True
