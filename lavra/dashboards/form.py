@@ -169,7 +169,7 @@ def _load(
     files: dict[tuple[str, str], Path],
 ) -> list[str]:
     problems: list[str] = []
-    root = project / ASSETS / folder
+    root: Path = project / ASSETS / folder
     for path in sorted([*root.rglob("*.yaml"), *root.rglob("*.yml")]):
         shown, name = path.relative_to(project), path.stem
         if not re.fullmatch("[a-z][a-z0-9_]*", name):
