@@ -8,14 +8,16 @@ makes the second server die at once again and again, once it is needed no more.
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
 
 from lavra.errors import LavraError, ProcessError
 from lavra.local import supervisor as supervisor_module
 from lavra.local import up
 from lavra.local.lake import UpOptions
+from lavra.local.progress import Display
 from lavra.local.steps import Step, StepRunner
 from lavra.local.supervisor import Server, Supervisor
 from lavra.settings import Settings, load_settings
@@ -81,7 +83,11 @@ class FakeLake:
         return ("service",)
 
     def describe(self) -> dict[str, Any]:
-        return {"type": "ready", "refreshes": False}
+        return {
+            "type": "ready", "refreshes": False, "superset_url": "", "login": ["admin", "secret"],
+            "service_url": "http://127.0.0.1:1", "snapshot": {"id": "7"}, "tables": 3,
+            "sample": "select * from gold_shop.sales limit 3",
+        }  # fmt: skip
 
     def keep_catalog_running(self) -> None:
         pass
@@ -98,8 +104,12 @@ if __name__ == "__main__":
         supervisor_module.MAX_RESTARTS, supervisor_module.MAX_BACKOFF_S = 2, 0.1
     try:
         options = UpOptions(superset=False)
-        up.run(load_settings(Path(sys.argv[1])), options, lambda e: print(e, flush=True))
+        settings = load_settings(Path(sys.argv[1]))
+        if sys.stdout.isatty():
+            with Display(Console(force_terminal=True, width=120)) as display:
+                up.run(settings, options, display.handle)
+        else:
+            up.run(settings, options, lambda e: print(e, flush=True))
     except LavraError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
-        time.sleep(0)
         sys.exit(1)
