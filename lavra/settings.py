@@ -202,3 +202,11 @@ def load_settings(project: Path | None = None, **overrides: Any) -> Settings:
         ) from error
     except ValueError as error:  # not TOML at all
         raise ConfigurationError(f"{root / PROJECT_FILE} is not valid TOML: {error}.") from error
+
+
+def referenced(name: str) -> str | None:
+    """Return an environment variable that a declaration in YAML refers to as ``${name}``.
+
+    An empty one counts as not set.
+    """
+    return os.environ.get(name) or None

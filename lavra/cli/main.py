@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lavra.cli import doctor, up
+from lavra.cli import doctor, ingest, up
 from lavra.cli.console import err, out
 from lavra.errors import LavraError
 
@@ -34,6 +34,7 @@ def build_app() -> typer.Typer:
             raise typer.Exit
 
     doctor.register(app)
+    ingest.register(app)
     up.register(app)
     return app
 

@@ -35,8 +35,9 @@ def migrate(connection: psycopg.Connection) -> list[str]:
         CatalogError: the catalog has a migration that this Lavra does not know, or one whose
             text differs from ours.
     """
-    newest = max((number for number, _, _ in available()), default=0)
-    if _applied_newest(connection) == newest:
+    numbers = {number for number, _, _ in available()}
+    newest = max(numbers, default=0)
+    if _applied(connection) == numbers:
         return []  # the common case takes no lock
     connection.execute("select pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
     connection.execute("create schema if not exists lavra")
@@ -73,9 +74,9 @@ def migrate(connection: psycopg.Connection) -> list[str]:
     return applied
 
 
-def _applied_newest(connection: psycopg.Connection) -> int | None:
+def _applied(connection: psycopg.Connection) -> set[int]:
     exists = connection.execute("select to_regclass('lavra.schema_migration')").fetchone()
     if exists is None or exists[0] is None:
-        return None
-    row = connection.execute("select max(number) from lavra.schema_migration").fetchone()
-    return row[0] if row else None
+        return set()
+    rows = connection.execute("select number from lavra.schema_migration").fetchall()
+    return {number for (number,) in rows}

@@ -1,0 +1,172 @@
+"""`lavra ingest`: land the sources that `airbyte/connections/` declares."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lavra.cli.console import err, out, print_json, print_table
+from lavra.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from lavra.landing.run import StreamResult
+
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="[CONNECTION]...", help="Names of connections.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_REPORT_EVERY_ROWS = 500_000
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the command line."""
+    group = typer.Typer(
+        name="ingest", help="Land sources in Bronze, as airbyte/connections/ declares them.",
+        no_args_is_help=True,
+    )  # fmt: skip
+    group.command("run")(run)
+    group.command("lint")(lint)
+    group.command("status")(status)
+    app.add_typer(group)
+
+
+def run(
+    connections: Names = None,
+    all_: Annotated[bool, typer.Option("--all", help="Land every connection.")] = False,
+    stream: Annotated[
+        list[str] | None, typer.Option("--stream", help="Only this stream; may be repeated.")
+    ] = None,
+    full_refresh: Annotated[
+        bool,
+        typer.Option("--full-refresh", help="Read from the start, into a new generation."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Land connections in Bronze. Exits with 1 if a stream failed; the others have landed."""
+    if bool(connections) == all_:
+        raise ConfigurationError(
+            "Name the connections to land, or say --all.",
+            remedy="`lavra ingest status` lists them.",
+        )
+    from lavra.catalog import open_catalog  # noqa: PLC0415
+    from lavra.landing.connections import load_connections  # noqa: PLC0415
+    from lavra.landing.run import run_connection  # noqa: PLC0415
+    from lavra.settings import load_settings  # noqa: PLC0415
+    from lavra.storage import open_storage  # noqa: PLC0415
+
+    settings = load_settings()
+    declared = load_connections(settings.project, connections or ())
+    if not declared:
+        raise ConfigurationError(
+            f"There is no connection in {settings.project / 'airbyte' / 'connections'}.",
+            remedy="docs/ingestion.md shows how to write one.",
+        )
+    catalog, storage = open_catalog(settings), open_storage(settings)
+    results: list[StreamResult] = []
+    for connection in declared:
+        results += run_connection(
+            settings, catalog, storage, connection,
+            streams=stream or (), full_refresh=full_refresh, progress=_Progress(),
+        )  # fmt: skip
+    if as_json:
+        print_json([dataclasses.asdict(result) for result in results])
+    if any(result.error for result in results):
+        raise typer.Exit(1)
+
+
+def lint(connections: Names = None, as_json: AsJson = False) -> None:
+    """Check the connections' files, offline. Exits with 1 if something is wrong."""
+    from lavra.landing.lint import lint as find_problems  # noqa: PLC0415
+    from lavra.settings import load_settings  # noqa: PLC0415
+
+    problems = find_problems(load_settings().project, connections or ())
+    if as_json:
+        print_json([{"message": p.message, "remedy": p.remedy} for p in problems])
+    else:
+        for problem in problems:
+            out.print(problem.message, soft_wrap=True, markup=False)
+            if problem.remedy:
+                out.print(f"  {problem.remedy}", soft_wrap=True, markup=False)
+        if not problems:
+            out.print("All connections are well formed.")
+    if problems:
+        raise typer.Exit(1)
+
+
+def status(connections: Names = None, as_json: AsJson = False) -> None:
+    """Say what has landed, when, and whether it is as fresh as declared."""
+    from lavra.catalog import open_catalog  # noqa: PLC0415
+    from lavra.landing.connections import load_connections  # noqa: PLC0415
+    from lavra.landing.status import stream_statuses  # noqa: PLC0415
+    from lavra.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings()
+    declared = load_connections(settings.project, connections or ())
+    statuses = stream_statuses(open_catalog(settings), declared)
+    if as_json:
+        print_json([_plain(dataclasses.asdict(one)) for one in statuses])
+        return
+    print_table(
+        ["stream", "mode", "landed", "rows", "size", "fresh", "last run"],
+        [
+            (
+                f"{one.namespace}.{one.stream}", one.sync_mode,
+                f"{one.landed_at:%Y-%m-%d %H:%M:%S} UTC" if one.landed_at else "never",
+                f"{one.row_count:,}", _size(one.bytes),
+                {None: "", True: "yes", False: "no"}[one.is_fresh],
+                f"{one.last_status}: {one.last_error}" if one.last_error else one.last_status,
+            )
+            for one in statuses
+        ],
+        empty="No connection is declared.",
+    )  # fmt: skip
+
+
+class _Progress:
+    """Tells people, on standard error, what lands."""
+
+    def __init__(self) -> None:
+        self._told = 0
+
+    def waiting(self, connection: str) -> None:
+        err.print(f"{connection}: another run of it is under way; waiting", markup=False)
+
+    def rows(self, connection: str, stream: str, row_count: int) -> None:
+        if row_count - self._told >= _REPORT_EVERY_ROWS:
+            self._told = row_count
+            err.print(f"{connection}.{stream}: {row_count:,} rows so far", markup=False)
+
+    def done(self, result: StreamResult) -> None:
+        self._told = 0
+        name = f"{result.connection}.{result.stream}"
+        if result.error:
+            err.print(f"{name}: FAILED: {result.error}", markup=False, soft_wrap=True)
+            if result.remedy:
+                err.print(f"  {result.remedy}", markup=False, soft_wrap=True)
+            return
+        said = [f"{result.row_count:,} rows", _size(result.bytes), f"{result.seconds:.1f} s"]
+        if result.misfit_count:
+            said.append(f"{result.misfit_count:,} values did not fit and are null")
+        if result.skipped_count:
+            said.append(f"{result.skipped_count:,} malformed rows left out")
+        said += [
+            f"column {change['column']} {change['change']}" for change in result.schema_changes
+        ]
+        err.print(f"{name}: {', '.join(said)}", markup=False, soft_wrap=True)
+
+
+def _size(count: int) -> str:
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def _plain(status_row: dict[str, Any]) -> dict[str, Any]:
+    freshness = status_row["freshness"]
+    return status_row | {"freshness": freshness.total_seconds() if freshness else None}

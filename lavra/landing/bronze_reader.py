@@ -1,0 +1,84 @@
+"""Reads the Bronze contract: files of one stream as one table, columns matched by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lavra.errors import ContractError
+from lavra.landing.bronze_writer import CONTRACT
+
+if TYPE_CHECKING:
+    from lavra.storage import LakeStorage
+
+
+def read_schema(storage: LakeStorage, path: str) -> pa.Schema:
+    """Return a file's schema, checked against the contract.
+
+    Args:
+        storage: The lake's files.
+        path: Below the lake's root.
+
+    Raises:
+        ContractError: it is no Parquet file, or lacks a column of the contract.
+        StorageError: it does not exist.
+    """
+    with storage.open_input(path) as stream:
+        try:
+            schema = pq.read_schema(stream)
+        except pa.ArrowInvalid as error:
+            raise ContractError(f"{storage.url}/{path} is not a Parquet file: {error}.") from error
+    for field in CONTRACT:
+        if field.name not in schema.names:
+            raise ContractError(
+                f"{storage.url}/{path} has no column {field.name}.",
+                remedy="docs/ingestion.md describes what a Bronze file holds.",
+            )
+        if schema.field(field.name).type != field.type:
+            raise ContractError(
+                f"{storage.url}/{path}: {field.name} is {schema.field(field.name).type}, "
+                f"not {field.type}."
+            )
+    return schema
+
+
+def read_files(storage: LakeStorage, paths: Sequence[str]) -> pa.Table:
+    """Return the rows of files as one table, in the order of the paths.
+
+    Columns are matched by name; one that a file lacks is null in its rows; a type that changed
+    becomes the one that holds both (text, if nothing else does).
+
+    Raises:
+        ContractError: a file breaks the contract.
+        StorageError: a file does not exist.
+    """
+    tables = []
+    for path in paths:
+        read_schema(storage, path)
+        with storage.open_input(path) as stream:
+            tables.append(pq.read_table(stream))
+    if not tables:
+        return CONTRACT.empty_table()
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowTypeError:
+        return pa.concat_tables(_common_types(tables), promote_options="permissive")
+
+
+def _common_types(tables: list[pa.Table]) -> list[pa.Table]:
+    types: dict[str, set[pa.DataType]] = {}
+    for table in tables:
+        for field in table.schema:
+            types.setdefault(field.name, set()).add(field.type)
+    mixed = {name for name, kinds in types.items() if len(kinds) > 1}
+    cast = []
+    for table in tables:
+        fields = [
+            pa.field(field.name, pa.string()) if field.name in mixed else field
+            for field in table.schema
+        ]
+        cast.append(table.cast(pa.schema(fields)))
+    return cast

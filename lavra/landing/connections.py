@@ -1,0 +1,265 @@
+"""Connections as code: ``airbyte/connections/<name>.yaml``, one source each.
+
+Names are those of Airbyte's API wherever it has one, so that the same file can drive a real
+Airbyte. Secrets, and whatever differs between machines, are references: ``${NAME}`` or
+``${NAME:-default}``, resolved from the environment when a run needs them, never before.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from lavra.errors import ConfigurationError
+from lavra.landing.csv_source import CsvOptions
+from lavra.landing.types import parse_type
+from lavra.landing.yaml_file import load_yaml, validated
+
+CONNECTIONS = Path("airbyte") / "connections"
+WORKLOADS = ("commerce",)
+
+SyncMode = Literal[
+    "full_refresh_overwrite",
+    "full_refresh_append",
+    "incremental_append",
+    "incremental_deduped_history",
+]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+_DURATION = re.compile(r"(\d+)\s*(m|min|h|d)")
+_UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days"}
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, str) and (found := _DURATION.fullmatch(value.strip())):
+        return dt.timedelta(**{_UNITS[found[2]]: int(found[1])})
+    msg = "must be a duration such as 30m, 26h or 2d"
+    raise ValueError(msg)
+
+
+def _known_types(types: dict[str, str]) -> dict[str, str]:
+    for column, name in types.items():
+        try:
+            parse_type(name)
+        except ConfigurationError as error:
+            msg = f"{column}: {error}"
+            raise ValueError(msg) from error
+    return types
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class _Declared(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Stream(_Declared):
+    """One table or file set of a source."""
+
+    name: Name = Field(description="Name of the stream; its folder in Bronze.")
+    namespace: str | None = Field(
+        default=None, description="Where the source keeps it: a Postgres schema (public)."
+    )
+    sync_mode: SyncMode = Field(
+        default="full_refresh_overwrite", description="How a run reads and lands the stream."
+    )
+    cursor_field: str | None = Field(
+        default=None, description="Column by which an incremental run finds what is new."
+    )
+    cursor_lag: Annotated[dt.timedelta, BeforeValidator(_duration)] = Field(
+        default=dt.timedelta(minutes=5),
+        description="How far behind the cursor a run looks again, for transactions that "
+        "committed late. For timestamp cursors.",
+    )
+    primary_key: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(
+        default=(), description="Columns that identify a row."
+    )
+    selected_fields: tuple[str, ...] | None = Field(
+        default=None, description="Columns to land; all, when not given."
+    )
+    types: Annotated[dict[str, str], AfterValidator(_known_types)] = Field(
+        default_factory=dict, description="Types by column that replace what the source says."
+    )
+    path: str | None = Field(
+        default=None, description="Files of a csv stream: a path or glob below the source's root."
+    )
+    format: CsvOptions = Field(
+        default_factory=CsvOptions, description="How a csv stream's files are written."
+    )
+    freshness: Annotated[dt.timedelta, BeforeValidator(_duration)] | None = Field(
+        default=None, description="How old the newest landing may be, for `lavra status`."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Stream:
+        if self.is_incremental and not self.cursor_field:
+            msg = f"sync_mode {self.sync_mode} needs a cursor_field"
+            raise ValueError(msg)
+        if self.sync_mode == "incremental_deduped_history" and not self.primary_key:
+            msg = "sync_mode incremental_deduped_history needs a primary_key"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def is_incremental(self) -> bool:
+        """Whether a run reads only what is new."""
+        return self.sync_mode.startswith("incremental")
+
+
+class PostgresConfig(_Declared):
+    """How to reach a Postgres source; the keys are Airbyte's."""
+
+    host: str
+    port: int = 5432
+    database: str
+    username: str
+    password: str = ""
+    schemas: tuple[str, ...] = ("public",)
+    ssl_mode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = (
+        "prefer"
+    )
+
+
+class CsvConfig(_Declared):
+    """Where a csv source's files are."""
+
+    root: str = Field(description="A folder, absolute or below the project.")
+
+
+class Source(_Declared):
+    """Where a connection reads from."""
+
+    connector: Literal["postgres", "csv"] = Field(description="What kind of source it is.")
+    config: dict[str, Any] = Field(default_factory=dict, description="The connector's settings.")
+    workload: Literal["commerce"] | None = Field(
+        default=None,
+        description="A shipped workload that stands in, on this machine, as long as a reference "
+        "of `config` that has no default is not set in the environment. Airbyte ignores it.",
+    )
+
+
+class Schedule(_Declared):
+    """When a connection is due."""
+
+    schedule_type: Literal["manual", "cron"] = "manual"
+    cron_expression: str | None = Field(
+        default=None, description="Quartz's, with a time zone: `0 0 6 * * ? UTC`."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Schedule:
+        if (self.schedule_type == "cron") != bool(self.cron_expression):
+            msg = "schedule_type cron needs a cron_expression, and manual has none"
+            raise ValueError(msg)
+        return self
+
+
+class Connection(_Declared):
+    """One source and what is read from it."""
+
+    name: Name = Field(description="The connection's name; the file is called the same.")
+    description: str = Field(min_length=1, description="What the source is, for people.")
+    owner: str = Field(min_length=1, description="Who answers for it.")
+    source: Source
+    namespace: Name | None = Field(
+        default=None, description="Folder in Bronze; the connection's name, when not given."
+    )
+    schedule: Schedule = Field(default_factory=Schedule)
+    non_breaking_schema_updates_behavior: Literal[
+        "ignore", "disable_connection", "propagate_columns", "propagate_fully"
+    ] = Field(
+        default="propagate_columns",
+        description="What to do with a column that is new at the source: leave it out, stop, or "
+        "land it.",
+    )
+    freshness: Annotated[dt.timedelta, BeforeValidator(_duration)] | None = Field(
+        default=None, description="How old the newest landing of any stream may be."
+    )
+    streams: tuple[Stream, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Connection:
+        names = [stream.name for stream in self.streams]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            msg = f"streams: {', '.join(twice)} stands here twice"
+            raise ValueError(msg)
+        if self.source.connector == "csv":
+            for stream in self.streams:
+                if stream.path is None:
+                    msg = f"streams: {stream.name} needs a `path`, since the source is csv"
+                    raise ValueError(msg)
+                if stream.is_incremental:
+                    msg = f"streams: {stream.name}: a csv source is read in full; use full_refresh_overwrite or full_refresh_append"  # noqa: E501
+                    raise ValueError(msg)
+        return self
+
+    @property
+    def bronze_namespace(self) -> str:
+        """The folder of this connection's streams in Bronze."""
+        return self.namespace or self.name
+
+    def stream(self, name: str) -> Stream:
+        """Return a stream by name.
+
+        Raises:
+            ConfigurationError: there is none of this name.
+        """
+        for stream in self.streams:
+            if stream.name == name:
+                return stream
+        known = ", ".join(stream.name for stream in self.streams)
+        raise ConfigurationError(
+            f"Connection {self.name} has no stream {name}.", remedy=f"It has {known}."
+        )
+
+
+def load_connection(path: Path) -> Connection:
+    """Read one connection's file.
+
+    Raises:
+        ConfigurationError: it is no YAML or breaks the model; the message names every place by
+            file, line and key, and what to do.
+    """
+    connection = validated(Connection, load_yaml(path))
+    if connection.name != path.stem:
+        raise ConfigurationError(
+            f"{path}: name is {connection.name}, but the file is called {path.stem}.",
+            remedy="Give both the same name.",
+        )
+    return connection
+
+
+def load_connections(project: Path, names: Iterable[str] = ()) -> list[Connection]:
+    """Read the project's connections, or those named, in order of their names.
+
+    Raises:
+        ConfigurationError: a file is wrong, a name is unknown, or two connections would land in
+            the same folder.
+    """
+    folder = project / CONNECTIONS
+    files = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    wanted = list(names) or list(files)
+    if unknown := [name for name in wanted if name not in files]:
+        raise ConfigurationError(
+            f"There is no connection {', '.join(unknown)} in {folder}.",
+            remedy=f"There are: {', '.join(files) or 'none'}.",
+        )
+    connections = [load_connection(path) for path in files.values()]
+    owners: dict[tuple[str, str], str] = {}
+    for connection in connections:
+        for stream in connection.streams:
+            place = (connection.bronze_namespace, stream.name)
+            other = owners.setdefault(place, connection.name)
+            if other != connection.name:
+                raise ConfigurationError(
+                    f"{connection.name} and {other} both land bronze/{place[0]}/{place[1]}.",
+                    remedy="Give one of them another `namespace`.",
+                )
+    return [connection for connection in connections if connection.name in wanted]

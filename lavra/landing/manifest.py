@@ -1,0 +1,285 @@
+"""The manifest: which files of Bronze count, and where an incremental read goes on.
+
+It lives in the catalog. Files become visible and the state advances in one transaction
+(:func:`commit_sync`), after the files are durable. A crash before it leaves files that nobody
+reads; :func:`clean_up` removes them at the stream's next run, which holds the connection's lock
+and so knows that nobody is still writing them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lavra.errors import ConfigurationError
+from lavra.landing.bronze_writer import WrittenFile, file_prefix, stream_folder
+from lavra.storage.lake_storage import TEMPORARY_PREFIX
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from lavra.catalog import Catalog
+    from lavra.storage import LakeStorage
+
+KEEP_REPLACED = dt.timedelta(days=2)
+"""How long files of a replaced generation stay: longer than any model runs over them."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a stream as it landed: ``type`` is the name of :mod:`lavra.landing.types`."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """What the manifest knows of a stream; the defaults are those of one that never landed."""
+
+    namespace: str
+    stream: str
+    generation_id: int = 0
+    minimum_generation_id: int = 0
+    state: dict[str, Any] | None = None
+    columns: tuple[Column, ...] = ()
+    landed_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True)
+class Sync:
+    """One attempt to land a stream."""
+
+    id: int
+    namespace: str
+    stream: str
+    generation_id: int
+    prefix: str
+    started_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class SyncOutcome:
+    """What :func:`commit_sync` records of a sync that succeeded."""
+
+    files: Sequence[WrittenFile]
+    columns: Sequence[Column]
+    replaces: bool
+    """Whether readers see only this generation from now on."""
+    state: dict[str, Any] | None = None
+    misfit_count: int = 0
+    skipped_count: int = 0
+    schema_changes: Sequence[dict[str, Any]] = field(default_factory=tuple)
+
+
+def current_files(catalog: Catalog, storage: LakeStorage, namespace: str, stream: str) -> list[str]:
+    """Return the files of a stream that count now, oldest first, as DuckDB takes them.
+
+    An empty list means that nothing has landed yet.
+    """
+    return [storage.url_of(path) for path in current_paths(catalog, namespace, stream)]
+
+
+def current_paths(catalog: Catalog, namespace: str, stream: str) -> list[str]:
+    """Return the same files as paths below the lake's root."""
+    with catalog.connect() as connection:
+        rows = connection.execute(
+            """
+            select f.path from lavra.landing_file f join lavra.landing_stream s
+              on s.namespace = f.namespace and s.stream = f.stream
+            where f.namespace = %s and f.stream = %s
+              and f.generation_id >= s.minimum_generation_id
+            order by f.sync_id, length(f.path), f.path
+            """,
+            (namespace, stream),
+        ).fetchall()
+    return [path for (path,) in rows]
+
+
+def current_columns(catalog: Catalog, namespace: str, stream: str) -> list[Column]:
+    """Return the columns of a stream's newest schema, without the ``_airbyte_*`` ones."""
+    return list(stream_state(catalog, namespace, stream).columns)
+
+
+def stream_state(catalog: Catalog, namespace: str, stream: str) -> StreamState:
+    """Return what the manifest knows of a stream."""
+    with catalog.connect() as connection:
+        row = connection.execute(
+            "select generation_id, minimum_generation_id, state, columns, landed_at "
+            "from lavra.landing_stream where namespace = %s and stream = %s",
+            (namespace, stream),
+        ).fetchone()
+    if row is None:
+        return StreamState(namespace, stream)
+    columns = tuple(Column(**column) for column in row[3])
+    return StreamState(namespace, stream, row[0], row[1], row[2], columns, row[4])
+
+
+def begin_sync(
+    catalog: Catalog,
+    *,
+    connection_name: str,
+    namespace: str,
+    stream: str,
+    sync_mode: str,
+    new_generation: bool,
+) -> Sync:
+    """Record that a sync begins, before it writes its first file.
+
+    Raises:
+        ConfigurationError: the stream's place in Bronze belongs to another connection.
+    """
+    with catalog.connect() as connection:
+        connection.execute(
+            "insert into lavra.landing_stream (namespace, stream, connection) values (%s, %s, %s) "
+            "on conflict do nothing",
+            (namespace, stream, connection_name),
+        )
+        row = connection.execute(
+            "select connection, generation_id from lavra.landing_stream "
+            "where namespace = %s and stream = %s for update",
+            (namespace, stream),
+        ).fetchone()
+        owner, generation = row or (connection_name, 0)
+        if owner != connection_name:
+            raise ConfigurationError(
+                f"bronze/{namespace}/{stream} belongs to the connection {owner}, "
+                f"so {connection_name} cannot land there.",
+                remedy="Give one of them another `namespace`.",
+            )
+        if new_generation or generation == 0:
+            generation += 1
+        return _insert_sync(connection, namespace, stream, sync_mode, generation)
+
+
+def commit_sync(catalog: Catalog, sync: Sync, outcome: SyncOutcome) -> None:
+    """Make a sync's files visible and advance the stream's state, in one transaction."""
+    key = (sync.namespace, sync.stream)
+    with catalog.connect() as connection:
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "insert into lavra.landing_file "
+                "(path, namespace, stream, generation_id, sync_id, row_count, bytes) "
+                "values (%s, %s, %s, %s, %s, %s, %s)",
+                [
+                    (file.path, *key, sync.generation_id, sync.id, file.row_count, file.size)
+                    for file in outcome.files
+                ],
+            )
+        connection.execute(
+            """
+            update lavra.landing_stream set generation_id = %s, state = %s, columns = %s,
+                minimum_generation_id = case when %s then %s else minimum_generation_id end,
+                landed_at = clock_timestamp()
+            where namespace = %s and stream = %s
+            """,
+            (
+                sync.generation_id,
+                None if outcome.state is None else json.dumps(outcome.state),
+                json.dumps([vars(column) for column in outcome.columns]),
+                outcome.replaces,
+                sync.generation_id,
+                *key,
+            ),
+        )
+        if outcome.replaces:
+            connection.execute(
+                "update lavra.landing_file set replaced_at = clock_timestamp() "
+                "where namespace = %s and stream = %s and generation_id < %s "
+                "and replaced_at is null",
+                (*key, sync.generation_id),
+            )
+        connection.execute(
+            """
+            update lavra.landing_sync set status = 'succeeded', ended_at = clock_timestamp(),
+                row_count = %s, bytes = %s, misfit_count = %s, skipped_count = %s,
+                schema_changes = %s
+            where id = %s
+            """,
+            (
+                sum(file.row_count for file in outcome.files),
+                sum(file.size for file in outcome.files),
+                outcome.misfit_count,
+                outcome.skipped_count,
+                json.dumps(list(outcome.schema_changes)),
+                sync.id,
+            ),
+        )
+
+
+def fail_sync(catalog: Catalog, sync: Sync, error: str) -> None:
+    """Record that a sync failed; what it wrote stays invisible."""
+    with catalog.connect() as connection:
+        connection.execute(
+            "update lavra.landing_sync set status = 'failed', ended_at = clock_timestamp(), "
+            "error = %s where id = %s",
+            (error[:2000], sync.id),
+        )
+
+
+def clean_up(catalog: Catalog, storage: LakeStorage, namespace: str, stream: str) -> int:
+    """Remove what syncs of a stream left that never landed, and generations long replaced.
+
+    Call it only under the connection's lock. A crash midway leaves the rest for the next call.
+
+    Returns:
+        How many files were removed.
+    """
+    key = (namespace, stream)
+    with catalog.connect() as connection:
+        dead = connection.execute(
+            "select id, file_prefix from lavra.landing_sync where namespace = %s and stream = %s "
+            "and status <> 'succeeded' and cleaned_at is null",
+            key,
+        ).fetchall()
+        replaced = connection.execute(
+            "select path from lavra.landing_file where namespace = %s and stream = %s "
+            "and replaced_at < clock_timestamp() - %s",
+            (*key, KEEP_REPLACED),
+        ).fetchall()
+    orphans: list[str] = []
+    if dead:
+        prefixes = tuple(prefix for _, prefix in dead)
+        listed = storage.list_files(stream_folder(namespace, stream))
+        orphans = [file.path for file in listed if file.path.startswith(prefixes)]
+        orphans += _temporary_files(storage, stream_folder(namespace, stream))
+    old = [path for (path,) in replaced]
+    storage.delete([*orphans, *old])
+    with catalog.connect() as connection:
+        connection.execute(
+            "update lavra.landing_sync set cleaned_at = clock_timestamp(), "
+            "status = case status when 'running' then 'abandoned' else status end "
+            "where id = any(%s)",
+            ([number for number, _ in dead],),
+        )
+        connection.execute("delete from lavra.landing_file where path = any(%s)", (old,))
+    return len(orphans) + len(old)
+
+
+def _insert_sync(
+    connection: psycopg.Connection, namespace: str, stream: str, sync_mode: str, generation: int
+) -> Sync:
+    started_at = dt.datetime.now(dt.UTC)
+    while True:
+        prefix = file_prefix(namespace, stream, started_at)
+        row = connection.execute(
+            "insert into lavra.landing_sync "
+            "(namespace, stream, sync_mode, generation_id, file_prefix, started_at) "
+            "values (%s, %s, %s, %s, %s, %s) on conflict (file_prefix) do nothing returning id",
+            (namespace, stream, sync_mode, generation, prefix, started_at),
+        ).fetchone()
+        if row:
+            return Sync(row[0], namespace, stream, generation, prefix, started_at)
+        # A clock that was set back, or two syncs in one millisecond: paths are never used twice.
+        started_at += dt.timedelta(milliseconds=1)
+
+
+def _temporary_files(storage: LakeStorage, folder: str) -> list[str]:
+    if not storage.is_local:
+        return []  # an upload that was cut off leaves nothing in a bucket
+    root = storage.full_path("")
+    found = storage.to_fsspec().glob(storage.full_path(folder, f"{TEMPORARY_PREFIX}*"))
+    return [str(path).removeprefix(root) for path in found]

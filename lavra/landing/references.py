@@ -1,0 +1,42 @@
+"""``${NAME}`` and ``${NAME:-default}`` in a declaration, resolved from the environment."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from lavra.settings import referenced
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+def unset(value: Any) -> list[str]:
+    """Return the names that a value refers to, without default, and the environment lacks."""
+    missing = [
+        found[1]
+        for text in _texts(value)
+        for found in _REFERENCE.finditer(text)
+        if found[2] is None and referenced(found[1]) is None
+    ]
+    return list(dict.fromkeys(missing))
+
+
+def resolve(value: Any) -> Any:
+    """Return a value with its references replaced; one that is unset becomes empty."""
+    if isinstance(value, str):
+        return _REFERENCE.sub(lambda found: referenced(found[1]) or found[2] or "", value)
+    if isinstance(value, dict):
+        return {key: resolve(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [resolve(inner) for inner in value]
+    return value
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for inner in value.values() for text in _texts(inner)]
+    if isinstance(value, list):
+        return [text for inner in value for text in _texts(inner)]
+    return []
