@@ -91,11 +91,31 @@ class Settings(BaseSettings):
         description="Where this machine keeps the lake's state. Default: .lavra in the project.",
     )
 
+    service_cache_dir: Path | None = Field(
+        default=None,
+        description="Where the query service keeps Gold's mapped memory; best on a fast local "
+        "disk or a tmpfs. Default: service/cache in the state directory.",
+    )
+    service_engines: int = Field(
+        default=0,
+        ge=0,
+        le=256,
+        description="Queries that run at once, each in a process of its own. "
+        "0: one per processor, at least two.",
+    )
     service_host: str = Field(
         default="127.0.0.1", description="Address that the query service listens on."
     )
     service_port: int = Field(
         default=8080, ge=1, le=65535, description="Port that the query service listens on."
+    )
+    service_query_memory_mb: int = Field(
+        default=1024,
+        ge=16,
+        description="Memory, in MiB, that one query may use before it spills or is refused.",
+    )
+    service_timeout_s: float = Field(
+        default=60.0, gt=0, description="Time limit of a query that does not name its own."
     )
     service_url: str = Field(
         default="",

@@ -1,0 +1,110 @@
+"""The HTTP application, built from settings; nothing is created at import."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lavra.catalog import open_catalog
+from lavra.errors import InvalidRequest, LavraError, QueryError
+from lavra.storage import open_storage
+from query_service.engine import build_engine
+from query_service.problems import problem_body, problem_response
+from query_service.release_store import ReleaseStore
+from query_service.routes import router
+from query_service.service import QueryService
+
+if TYPE_CHECKING:
+    from lavra.settings import Settings
+
+logger = logging.getLogger("query_service")
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application of one lake's query service."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        catalog = await asyncio.to_thread(open_catalog, settings)
+        storage = open_storage(settings)
+        engine = build_engine(settings)
+        folder = settings.service_cache_dir or settings.state / "service" / "cache"
+        store = ReleaseStore(catalog, storage, folder, engine)
+        service = QueryService(catalog, store, engine, default_timeout_s=settings.service_timeout_s)
+        await service.start()
+        app.state.service = service
+        try:
+            yield
+        finally:
+            await service.close()
+            if catalog.server:
+                await asyncio.to_thread(catalog.server.leave)
+
+    app = FastAPI(
+        title="Lavra query service",
+        description="SQL over HTTP on the released Gold tables of one lake. Read-only.",
+        version="1",
+        lifespan=lifespan,
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    app.include_router(router)
+    app.add_exception_handler(LavraError, _on_lavra_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(Exception, _on_unforeseen)
+    return app
+
+
+def _query_id(request: Request) -> str | None:
+    return getattr(request.state, "query_id", None)
+
+
+async def _on_lavra_error(request: Request, error: Exception) -> Response:
+    known = error if isinstance(error, LavraError) else LavraError(str(error))
+    if not isinstance(known, QueryError):
+        logger.error("%s: %s", known.code, known, extra={"query_id": _query_id(request)})
+    return problem_response(known, _query_id(request))
+
+
+async def _on_invalid_request(request: Request, error: Exception) -> Response:
+    return problem_response(InvalidRequest(_explain(error)), _query_id(request))
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    """Answer what the router itself refuses (no such path, wrong method) in the same shape."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    body: dict[str, Any] = problem_body(InvalidRequest(str(error.detail)), _query_id(request))
+    body |= {"status": error.status_code, "title": str(error.detail)}
+    return Response(
+        json.dumps(body).encode(),
+        status_code=error.status_code,
+        media_type="application/problem+json",
+        headers=dict(error.headers or {}),
+    )
+
+
+async def _on_unforeseen(request: Request, error: Exception) -> Response:
+    logger.error("unforeseen failure", exc_info=error, extra={"query_id": _query_id(request)})
+    return problem_response(
+        LavraError("Something unforeseen happened.", remedy="The log has it under the query's id."),
+        _query_id(request),
+    )
+
+
+def _explain(error: Exception) -> str:
+    if not isinstance(error, RequestValidationError):
+        return str(error)
+    return "; ".join(
+        f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()
+    )

@@ -1,0 +1,130 @@
+"""Which files make up each table of a release, read from DuckLake's metadata."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+
+from lavra.catalog.catalog import DUCKLAKE_SCHEMA
+from lavra.errors import CatalogError
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from query_service.releases import Release, ReleasedTable
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One data file with the deletes that hold at the snapshot.
+
+    Attributes:
+        path: As DuckLake's ``filename`` column shows it.
+        key: What its rows depend on, besides the table's columns.
+        bytes: Size of the data file.
+    """
+
+    path: str
+    key: list[Any]
+    bytes: int
+
+
+@dataclass(frozen=True)
+class TableFiles:
+    """The files of one table at a snapshot.
+
+    Attributes:
+        columns: Ids, names, types and defaults of the columns, as the metadata hold them.
+        data_files: In row order.
+        whole_key: Set when the table cannot be read file by file (it has inlined rows).
+        bytes: Size of all its data files.
+    """
+
+    columns: list[list[Any]]
+    data_files: list[DataFile]
+    whole_key: list[Any] | None
+    bytes: int
+
+
+_SCHEMA = sql.Identifier(DUCKLAKE_SCHEMA)
+
+
+def list_table_files(connection: psycopg.Connection, release: Release) -> dict[str, TableFiles]:
+    """Return the files of every table of a release, by "schema.table".
+
+    Raises:
+        CatalogError: a table is not in the snapshot.
+    """
+    at = release.snapshot_id
+    root = connection.execute(
+        sql.SQL("select value from {}.ducklake_metadata where key = 'data_path'").format(_SCHEMA)
+    ).fetchone()
+    if root is None:
+        raise CatalogError("The lake has no data path.", remedy="Has anything been written yet?")
+    return {table.name: _table_files(connection, table, at, root[0]) for table in release.tables}
+
+
+def _table_files(
+    connection: psycopg.Connection, table: ReleasedTable, at: int, root: str
+) -> TableFiles:
+    found = connection.execute(
+        sql.SQL(
+            "select t.table_id, t.table_uuid::text, s.path, s.path_is_relative, t.path, "
+            "t.path_is_relative from {0}.ducklake_table t join {0}.ducklake_schema s "
+            "using (schema_id) where s.schema_name = %(schema)s and t.table_name = %(table)s "
+            "and s.begin_snapshot <= %(at)s and coalesce(s.end_snapshot > %(at)s, true) "
+            "and t.begin_snapshot <= %(at)s and coalesce(t.end_snapshot > %(at)s, true)"
+        ).format(_SCHEMA),
+        {"schema": table.physical_schema, "table": table.physical_table, "at": at},
+    ).fetchone()
+    if found is None:
+        raise CatalogError(
+            f"{table.physical_schema}.{table.physical_table} is not in snapshot {at}."
+        )
+    table_id, uuid, schema_path, schema_relative, table_path, table_relative = found
+    folder = _below(_below(root, schema_path, schema_relative), table_path, table_relative)
+    columns = connection.execute(
+        sql.SQL(
+            "select column_id, column_name, column_type, initial_default, parent_column "
+            "from {}.ducklake_column where table_id = %(id)s and begin_snapshot <= %(at)s "
+            "and coalesce(end_snapshot > %(at)s, true) order by column_order, column_id"
+        ).format(_SCHEMA),
+        {"id": table_id, "at": at},
+    ).fetchall()
+    rows = connection.execute(
+        sql.SQL(
+            "select f.path, f.path_is_relative, f.file_size_bytes, "
+            "f.partial_max > %(at)s, d.path, d.partial_max > %(at)s "
+            "from {0}.ducklake_data_file f left join {0}.ducklake_delete_file d "
+            "on d.data_file_id = f.data_file_id and d.begin_snapshot <= %(at)s "
+            "and coalesce(d.end_snapshot > %(at)s, true) "
+            "where f.table_id = %(id)s and f.begin_snapshot <= %(at)s "
+            "and coalesce(f.end_snapshot > %(at)s, true) "
+            "order by f.file_order nulls first, f.data_file_id"
+        ).format(_SCHEMA),
+        {"id": table_id, "at": at},
+    ).fetchall()
+    inlined = connection.execute(
+        sql.SQL("select 1 from {}.ducklake_inlined_data_tables where table_id = %s").format(
+            _SCHEMA
+        ),
+        (table_id,),
+    ).fetchone()
+    files = []
+    for path, relative, size, partial, delete_path, delete_partial in rows:
+        # A file merged from several snapshots shows fewer rows at an older one.
+        snapshot = at if partial or delete_partial else None
+        key = [uuid, path, delete_path, snapshot]
+        files.append(DataFile(_below(folder, path, relative), key, size))
+    return TableFiles(
+        columns=[list(column) for column in columns],
+        data_files=files,
+        whole_key=[uuid, at] if inlined else None,
+        bytes=sum(file.bytes for file in files),
+    )
+
+
+def _below(folder: str, path: str, relative: bool) -> str:
+    return folder.rstrip("/") + "/" + path if relative else path

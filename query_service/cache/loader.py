@@ -1,0 +1,157 @@
+"""Loads a release into segments: what changed is read, the rest is there already.
+
+A table at a snapshot is a list of immutable data files, each with at most one file of deleted
+positions. One segment holds the rows of one such pair, read through DuckDB's ducklake extension
+(``where filename = ...`` reads that file alone), so deletes, defaults of added columns and
+widened types are DuckDB's business. A segment's name is a hash of all that its rows depend on;
+two releases that share a file share the segment.
+
+Crash: segments appear whole or not at all, and the release's file is written last. Concurrent
+loads of one folder write the same bytes under the same names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+
+from lavra.ducklake import LAKE, attach_lake, connect_duckdb
+from lavra.errors import CatalogError, StorageError
+from query_service.cache.lake_files import DataFile, TableFiles, list_table_files
+from query_service.cache.release_file import CachedTable, write_release_file
+from query_service.cache.segments import open_segment, servable_schema, write_segment
+
+if TYPE_CHECKING:
+    from lavra.catalog import Catalog
+    from lavra.storage import LakeStorage
+    from query_service.releases import Release, ReleasedTable
+
+ROWS_PER_BATCH = 32_768
+"""Rows of one Arrow batch in a segment (measured: docs/benchmarks.md)."""
+
+FORMAT = 1
+"""Part of every segment's name: raise it when the way rows are held changes."""
+
+
+@dataclass
+class LoadReport:
+    """What a load did: tables, segments written and reused, bytes of the lake's files read."""
+
+    tables: int = 0
+    segments_written: int = 0
+    segments_reused: int = 0
+    bytes_read: int = 0
+    cached: list[CachedTable] = field(default_factory=list)
+
+
+def release_file(folder: Path, release: Release) -> Path:
+    """Return where a release's manifest is."""
+    return folder / "releases" / f"{release.id}.json"
+
+
+def load_release(
+    catalog: Catalog, storage: LakeStorage, release: Release, folder: Path
+) -> LoadReport:
+    """Make the segments of a release and its manifest, in ``folder``.
+
+    Raises:
+        CatalogError: the snapshot has expired, or a table is not in it.
+        StorageError: a data file cannot be read.
+    """
+    report = LoadReport()
+    if release.tables:
+        with catalog.connect() as connection:
+            files = list_table_files(connection, release)
+        with connect_duckdb(storage) as duck:
+            duck.execute("SET arrow_output_version = '1.4'; SET produce_arrow_string_view = true")
+            attach_lake(
+                duck, catalog, storage, read_only=True, snapshot_version=release.snapshot_id
+            )
+            for table in release.tables:
+                try:
+                    loader = _TableLoader(duck, table, files[table.name], folder, report)
+                    report.cached.append(loader.load())
+                except duckdb.IOException as error:
+                    raise StorageError(f"Cannot read {table.name}: {_first_line(error)}") from error
+                except duckdb.Error as error:
+                    raise CatalogError(
+                        f"Cannot load {table.name} at snapshot {release.snapshot_id}: "
+                        f"{_first_line(error)}"
+                    ) from error
+                report.tables += 1
+    write_release_file(release_file(folder, release), report.cached)
+    return report
+
+
+class _TableLoader:
+    def __init__(
+        self,
+        duck: duckdb.DuckDBPyConnection,
+        table: ReleasedTable,
+        files: TableFiles,
+        folder: Path,
+        report: LoadReport,
+    ) -> None:
+        self._duck = duck
+        self._table = table
+        self._files = files
+        self._folder = folder
+        self._report = report
+        self._source = ".".join(
+            '"' + part.replace('"', '""') + '"'
+            for part in (LAKE, table.physical_schema, table.physical_table)
+        )
+
+    def load(self) -> CachedTable:
+        schema = self._schema()
+        if self._files.whole_key is not None:
+            paths = [self._segment(schema, self._files.whole_key, None)]
+        else:
+            paths = [self._segment(schema, file.key, file) for file in self._files.data_files]
+        return CachedTable(
+            schema_name=self._table.schema_name,
+            table_name=self._table.table_name,
+            schema=schema,
+            segments=tuple(str(path) for path in paths),
+            bytes=sum(path.stat().st_size for path in paths),
+            row_count=sum(_rows_of(path) for path in paths),
+        )
+
+    def _schema(self) -> pa.Schema:
+        empty = self._duck.execute(f"select * from {self._source} limit 0")  # noqa: S608 - quoted
+        return servable_schema(empty.to_arrow_reader().schema)
+
+    def _segment(self, schema: pa.Schema, key: list[Any], file: DataFile | None) -> Path:
+        identity = json.dumps([FORMAT, ROWS_PER_BATCH, self._files.columns, str(schema), key])
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:40]
+        path = self._folder / "segments" / digest[:2] / f"{digest}.seg"
+        if path.exists():
+            self._report.segments_reused += 1
+            return path
+        write_segment(path, schema, self._rows(file))
+        self._report.segments_written += 1
+        self._report.bytes_read += self._files.bytes if file is None else file.bytes
+        return path
+
+    def _rows(self, file: DataFile | None) -> Iterator[pa.RecordBatch]:
+        query = f"select * from {self._source}"  # noqa: S608 - identifiers are quoted
+        if file is None:
+            result = self._duck.execute(query)
+        else:
+            result = self._duck.execute(f"{query} where filename = ?", [file.path])
+        yield from result.to_arrow_reader(ROWS_PER_BATCH)
+
+
+def _rows_of(path: Path) -> int:
+    return sum(batch.num_rows for batch in open_segment(path)[1])
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]

@@ -1,0 +1,187 @@
+"""A DataFusion session over one release: its tables, opened when first read, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from datafusion import RuntimeEnvBuilder, SessionConfig, SessionContext, SQLOptions
+from datafusion.catalog import Catalog, SchemaProvider, Table
+
+from query_service.cache.release_file import CachedTable, read_release_file
+from query_service.cache.segments import open_segment
+
+CATALOG = "lake"
+INFORMATION_SCHEMA = "information_schema"
+_READ_ONLY = SQLOptions().with_allow_ddl(False).with_allow_dml(False).with_allow_statements(False)
+
+
+class ReleaseSession:
+    """Runs SQL over one release; read-only by construction.
+
+    There is no object store, no URL table, no information schema of the engine's own, and the
+    options refuse DDL, DML and statements, so SQL reaches the release's tables and nothing else.
+
+    Args:
+        release_file: The release's manifest.
+        runtime: Memory pool and spill folder, shared by the engine's sessions.
+        target_partitions: Threads of one query.
+
+    One query at a time: :attr:`tables_read` belongs to the latest :meth:`plan`.
+    """
+
+    def __init__(
+        self, release_file: Path, runtime: RuntimeEnvBuilder, target_partitions: int
+    ) -> None:
+        config = (
+            SessionConfig()
+            .with_information_schema(False)
+            .with_create_default_catalog_and_schema(False)
+            .with_default_catalog_and_schema(CATALOG, "unnamed")
+            .with_target_partitions(target_partitions)
+        )
+        self._context = SessionContext(config, runtime)
+        self._tables_read: set[str] = set()
+        tables = read_release_file(release_file)
+        catalog = Catalog.memory_catalog(self._context)
+        for schema_name in sorted({table.schema_name for table in tables}):
+            held = {t.table_name: t for t in tables if t.schema_name == schema_name}
+            catalog.register_schema(
+                schema_name, _ReleaseSchema(held, self._tables_read, target_partitions)
+            )
+        catalog.register_schema(INFORMATION_SCHEMA, _InformationSchema(tables))
+        self._context.register_catalog_provider(CATALOG, catalog)
+
+    @property
+    def tables_read(self) -> tuple[str, ...]:
+        """The tables that the latest planned query reads, as "schema.table"."""
+        return tuple(sorted(self._tables_read))
+
+    def plan(self, sql: str, parameters: dict[str, pa.Scalar]) -> Any:
+        """Plan one statement and return its DataFrame; raises what DataFusion raises."""
+        self._tables_read.clear()
+        return self._context.sql_with_options(sql, _READ_ONLY, param_values=parameters)
+
+
+class _ReleaseSchema(SchemaProvider):  # type: ignore[misc]
+    """The tables of one schema; notes which were looked up, and maps each when it first is."""
+
+    def __init__(
+        self, tables: dict[str, CachedTable], tables_read: set[str], partitions: int
+    ) -> None:
+        self._tables = tables
+        self._tables_read = tables_read
+        self._partitions = partitions
+        self._opened: dict[str, Table] = {}
+
+    def table_names(self) -> set[str]:
+        return set(self._tables)
+
+    def table_exist(self, name: str) -> bool:
+        return name in self._tables
+
+    def table(self, name: str) -> Table | None:
+        held = self._tables.get(name)
+        if held is None:
+            return None
+        self._tables_read.add(held.name)
+        if name not in self._opened:
+            batches = [b for path in held.segments for b in open_segment(Path(path))[1]]
+            self._opened[name] = _open_outside(
+                lambda: memory_table(held.schema, batches, self._partitions)
+            )
+        return self._opened[name]
+
+
+class _InformationSchema(SchemaProvider):  # type: ignore[misc]
+    """Standard views of the release's own tables: schemata, tables, columns, views."""
+
+    def __init__(self, tables: list[CachedTable]) -> None:
+        self._views = {
+            "schemata": pa.table(
+                {
+                    "catalog_name": pa.array([], pa.string()),
+                    "schema_name": pa.array([], pa.string()),
+                }
+            )
+            if not tables
+            else pa.table(
+                {
+                    "catalog_name": [CATALOG] * len({t.schema_name for t in tables}),
+                    "schema_name": sorted({t.schema_name for t in tables}),
+                }
+            ),
+            "tables": _rows(
+                ["table_catalog", "table_schema", "table_name", "table_type"],
+                [(CATALOG, t.schema_name, t.table_name, "BASE TABLE") for t in tables],
+            ),
+            "views": _rows(["table_catalog", "table_schema", "table_name", "definition"], []),
+            "columns": _columns(tables),
+        }
+        self._opened: dict[str, Table] = {}
+
+    def table_names(self) -> set[str]:
+        return set(self._views)
+
+    def table_exist(self, name: str) -> bool:
+        return name in self._views
+
+    def table(self, name: str) -> Table | None:
+        view = self._views.get(name)
+        if view is None:
+            return None
+        if name not in self._opened:
+            self._opened[name] = _open_outside(
+                lambda: memory_table(view.schema, view.to_batches(), 1)
+            )
+        return self._opened[name]
+
+
+def memory_table(schema: pa.Schema, batches: list[pa.RecordBatch], partitions: int) -> Table:
+    """Return a table over batches, cut into runs of about equal size, one per thread."""
+    if not batches:
+        batches = [pa.RecordBatch.from_pylist([], schema=schema)]
+    total = sum(batch.num_rows for batch in batches)
+    runs: list[list[pa.RecordBatch]] = [[] for _ in range(min(partitions, len(batches)))]
+    seen = 0
+    for batch in batches:
+        runs[min(seen * len(runs) // max(total, 1), len(runs) - 1)].append(batch)
+        seen += batch.num_rows
+    holder = SessionContext()
+    holder.register_record_batches("held", [run for run in runs if run])
+    return holder.catalog("datafusion").schema("public").table("held")
+
+
+def _open_outside(open_table: Callable[[], Table]) -> Table:
+    """Open a table in a thread of its own.
+
+    DataFusion looks tables up from inside its runtime, where it cannot be asked for another one.
+    """
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(open_table).result()
+
+
+def _rows(names: list[str], rows: list[tuple[str, ...]]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) if rows else [() for _ in names]
+    return pa.table(
+        {name: pa.array(list(c), pa.string()) for name, c in zip(names, columns, strict=True)}
+    )
+
+
+def _columns(tables: list[CachedTable]) -> pa.Table:
+    fields = [(t, i, f) for t in tables for i, f in enumerate(t.schema, start=1)]
+    named = _rows(
+        ["table_catalog", "table_schema", "table_name", "column_name", "data_type", "is_nullable"],
+        [
+            (
+                CATALOG, t.schema_name, t.table_name, f.name, str(f.type),
+                "YES" if f.nullable else "NO",
+            )
+            for t, _, f in fields
+        ],
+    )  # fmt: skip
+    positions = pa.array([i for _, i, _ in fields], pa.int64())
+    return named.append_column("ordinal_position", positions)

@@ -1,0 +1,259 @@
+"""The releases that can be queried: which is current, which are still in use, which may go."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lavra.errors import (
+    CatalogError,
+    LavraError,
+    NotReady,
+    StorageError,
+    UnknownEnvironment,
+    UnknownSnapshot,
+)
+from query_service.cache.loader import LoadReport, load_release, release_file
+from query_service.releases import (
+    DEFAULT_ENVIRONMENT,
+    Release,
+    ReleasedTable,
+    current_release_ids,
+    read_release,
+)
+
+if TYPE_CHECKING:
+    from lavra.catalog import Catalog
+    from lavra.storage import LakeStorage
+    from query_service.engine.base import Engine
+
+logger = logging.getLogger("query_service")
+
+RETAINED = 4
+"""Releases kept ready besides the current ones, so that ``snapshot`` can name them at once."""
+
+RETRY_S = 5.0
+"""A release that could not be loaded is tried again after this long."""
+
+
+@dataclass
+class LoadedRelease:
+    """A release whose segments are on this machine.
+
+    Attributes:
+        release: The catalog's description.
+        file: The manifest that engines read.
+        report: What its load did.
+        loaded_at: When.
+        uses: Queries that run on it now.
+    """
+
+    release: Release
+    file: Path
+    report: LoadReport
+    loaded_at: dt.datetime
+    uses: int = 0
+    by_name: dict[str, ReleasedTable] = field(init=False)
+    segments: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.by_name = {table.name: table for table in self.release.tables}
+        self.segments = frozenset(s for table in self.report.cached for s in table.segments)
+
+    @property
+    def id(self) -> str:
+        """The snapshot's id as answers show it."""
+        return str(self.release.id)
+
+    def data_through(self, names: tuple[str, ...] | None = None) -> dt.datetime | None:
+        """Return the earliest ``data_through`` over the named tables (default: over all)."""
+        tables = self.release.tables if names is None else [self.by_name[n] for n in names]
+        return min((t.data_through for t in tables if t.data_through), default=None)
+
+
+class ReleaseStore:
+    """Loads releases, swaps them whole, and frees what nobody needs any more.
+
+    All methods run on one event loop; only loading happens in a thread. A query holds its
+    release by :meth:`use`, so a swap never takes tables away from it.
+    """
+
+    def __init__(
+        self, catalog: Catalog, storage: LakeStorage, folder: Path, engine: Engine
+    ) -> None:
+        self._catalog = catalog
+        self._storage = storage
+        self._folder = folder
+        self._engine = engine
+        self._current: dict[str, LoadedRelease] = {}
+        self._loaded: dict[int, LoadedRelease] = {}
+        self._loading = asyncio.Lock()
+        self._failed: dict[int, tuple[float, LavraError]] = {}
+        self._known: frozenset[str] = frozenset()
+
+    @property
+    def ready(self) -> bool:
+        """Whether prod can be queried, or any environment where there is no prod."""
+        return bool(self._current) and (
+            DEFAULT_ENVIRONMENT in self._current or DEFAULT_ENVIRONMENT not in self._known
+        )
+
+    def current(self, environment: str = DEFAULT_ENVIRONMENT) -> LoadedRelease:
+        """Return the current release of an environment.
+
+        Raises:
+            NotReady: nothing has been loaded yet.
+            UnknownEnvironment: it has no release.
+        """
+        found = self._current.get(environment)
+        if found:
+            return found
+        if not self._known or environment in self._known:
+            raise NotReady(
+                f"No release of {environment!r} is loaded yet.",
+                remedy="Run `sqlmesh plan` to make one, or wait until /readyz answers 200.",
+            )
+        raise UnknownEnvironment(f"There is no environment {environment!r} with a release.")
+
+    @asynccontextmanager
+    async def use(
+        self, environment: str, snapshot: str | None = None
+    ) -> AsyncIterator[LoadedRelease]:
+        """Hold a release for a block: the current one, or the retained one that is named.
+
+        Raises:
+            UnknownSnapshot: no release of that environment has this id, or its data expired.
+        """
+        loaded = (
+            self.current(environment)
+            if snapshot is None
+            else await self._named(environment, snapshot)
+        )
+        loaded.uses += 1
+        try:
+            yield loaded
+        finally:
+            loaded.uses -= 1
+
+    async def refresh(self) -> bool:
+        """Look for new releases now; return whether anything changed."""
+        return await self.follow(await asyncio.to_thread(self._read_ids))
+
+    async def follow(self, ids: dict[str, int]) -> bool:
+        """Make these the current releases; return whether anything changed.
+
+        A release that cannot be loaded leaves the one before it current, and is tried again
+        after a while.
+        """
+        self._known = frozenset(ids)
+        changed = False
+        async with self._loading:
+            for environment, release_id in sorted(ids.items(), key=_prod_first):
+                before = self._current.get(environment)
+                if before and before.release.id == release_id:
+                    continue
+                loaded = await self._load_or_keep(release_id)
+                if loaded:
+                    self._current = {**self._current, environment: loaded}
+                    changed = True
+                    logger.info(
+                        "release %s of %s is served: %d tables, %d segments new, %d reused",
+                        loaded.id, environment, loaded.report.tables,
+                        loaded.report.segments_written, loaded.report.segments_reused,
+                    )  # fmt: skip
+            gone = set(self._current) - set(ids)
+            if gone:
+                self._current = {k: v for k, v in self._current.items() if k in ids}
+                changed = True
+            if changed:
+                await self._free()
+        return changed
+
+    async def close(self) -> None:
+        """Forget everything; the segments stay on disk for the next start."""
+        self._current, self._loaded = {}, {}
+
+    async def _named(self, environment: str, snapshot: str) -> LoadedRelease:
+        self.current(environment)
+        if not snapshot.isdecimal() or len(snapshot) > 18:
+            raise UnknownSnapshot(f"There is no release {snapshot!r}.")
+        release_id = int(snapshot)
+        loaded = self._loaded.get(release_id)
+        if loaded is None:
+            async with self._loading:
+                try:
+                    loaded = self._loaded.get(release_id) or await self._load(release_id)
+                except (CatalogError, StorageError) as error:
+                    raise UnknownSnapshot(
+                        f"The release {release_id} is no longer retained: {error.message}"
+                    ) from error
+        if loaded is None or loaded.release.environment != environment:
+            raise UnknownSnapshot(f"There is no release {release_id} of {environment!r}.")
+        return loaded
+
+    async def _load_or_keep(self, release_id: int) -> LoadedRelease | None:
+        failed = self._failed.get(release_id)
+        if failed and time.monotonic() - failed[0] < RETRY_S:
+            return None
+        try:
+            loaded = self._loaded.get(release_id) or await self._load(release_id)
+        except LavraError as error:
+            self._failed[release_id] = (time.monotonic(), error)
+            logger.error("release %d cannot be loaded: %s", release_id, error)  # noqa: TRY400
+            return None
+        self._failed.pop(release_id, None)
+        if loaded:
+            await self._engine.prepare(str(loaded.file))
+        return loaded
+
+    async def _load(self, release_id: int) -> LoadedRelease | None:
+        loaded = await asyncio.to_thread(self._load_in_thread, release_id)
+        if loaded:
+            self._loaded[release_id] = loaded
+        return loaded
+
+    def _load_in_thread(self, release_id: int) -> LoadedRelease | None:
+        with self._catalog.connect() as connection:
+            release = read_release(connection, release_id)
+        if release is None:
+            return None
+        report = load_release(self._catalog, self._storage, release, self._folder)
+        return LoadedRelease(
+            release, release_file(self._folder, release), report, dt.datetime.now(dt.UTC)
+        )
+
+    def _read_ids(self) -> dict[str, int]:
+        with self._catalog.connect() as connection:
+            return current_release_ids(connection)
+
+    async def _free(self) -> None:
+        """Let go of releases that are neither current, nor in use, nor among the last few."""
+        current = {loaded.release.id for loaded in self._current.values()}
+        old = sorted(i for i, loaded in self._loaded.items() if i not in current)
+        for release_id in old[: max(len(old) - RETAINED, 0)]:
+            if not self._loaded[release_id].uses:
+                del self._loaded[release_id]
+        await self._engine.keep_only({str(loaded.file) for loaded in self._loaded.values()})
+        kept = frozenset().union(*(loaded.segments for loaded in self._loaded.values()))
+        files = {loaded.file.name for loaded in self._loaded.values()}
+        await asyncio.to_thread(_delete_unused, self._folder, kept, files)
+
+
+def _prod_first(entry: tuple[str, int]) -> tuple[bool, str]:
+    return entry[0] != DEFAULT_ENVIRONMENT, entry[0]
+
+
+def _delete_unused(folder: Path, segments: frozenset[str], files: set[str]) -> None:
+    for path in folder.glob("segments/*/*.seg"):
+        if str(path) not in segments:
+            path.unlink(missing_ok=True)
+    for path in folder.glob("releases/*.json"):
+        if path.name not in files:
+            path.unlink(missing_ok=True)

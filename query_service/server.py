@@ -1,0 +1,71 @@
+"""Runs the application under uvicorn."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from lavra.errors import ProcessError
+from query_service.app import create_app
+
+if TYPE_CHECKING:
+    from lavra.settings import Settings
+
+DRAIN_S = 10
+"""Running queries get this long to end after a stop is asked for."""
+
+
+def run(settings: Settings) -> bool:
+    """Serve until a signal says stop; return whether the service ever started.
+
+    Raises:
+        ProcessError: the port is taken.
+    """
+    _configure_logging(settings.log_level)
+    listener = listen(settings.service_host, settings.service_port)
+    config = uvicorn.Config(
+        create_app(settings),
+        log_config=None,
+        access_log=settings.log_level == "debug",
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    server = uvicorn.Server(config)
+    # uvicorn raises the signal again when it has shut down: a stop that was asked for is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    server.run(sockets=[listener])
+    return server.started
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket bound to an address.
+
+    Raises:
+        ProcessError: the port is taken, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ProcessError(
+            f"Cannot listen on {host}:{port}: {error.strerror}.",
+            remedy="Stop what uses the port, or choose another with --port.",
+        ) from error
+    listener.set_inheritable(False)
+    return listener
+
+
+def _configure_logging(level: str) -> None:
+    logging.basicConfig(
+        level=level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )

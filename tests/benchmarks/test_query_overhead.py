@@ -1,0 +1,10 @@
+"""The benchmark of HTTP's overhead runs."""
+
+from __future__ import annotations
+
+from benchmarks import query_overhead
+
+
+def test_it_measures_every_query() -> None:
+    ratios = query_overhead.main(["--rows", "1000", "--repeat", "3"])
+    assert [ratio.unit for ratio in ratios] == ["ms"] * len(query_overhead.QUERIES)
