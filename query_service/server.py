@@ -36,7 +36,7 @@ def run(settings: Settings) -> bool:
         timeout_graceful_shutdown=DRAIN_S,
     )
     server = uvicorn.Server(config)
-    # uvicorn raises the signal again when it has shut down: a stop that was asked for is no failure.
+    # uvicorn raises the signal again once it has shut down; a stop asked for is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server.run(sockets=[listener])
     return server.started
