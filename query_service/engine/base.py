@@ -89,9 +89,10 @@ class InProcessEngine:
         task = asyncio.create_task(asyncio.to_thread(work))
 
         async def drain() -> None:
-            while not task.done():
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(events.get(), 0.05)
+            while not task.done():  # a thread that waits to hand over an event must get on
+                taking = asyncio.ensure_future(events.get())
+                await asyncio.wait({task, taking}, return_when=asyncio.FIRST_COMPLETED)
+                taking.cancel()
             self._free.put_nowait(executor)
 
         try:
