@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lavra.cli import doctor, ingest, serve, sql, status, up
+from lavra.cli import doctor, ingest, serve, sql, up
 from lavra.cli.console import err, out
 from lavra.errors import LavraError
 
@@ -37,7 +37,6 @@ def build_app() -> typer.Typer:
     ingest.register(app)
     serve.register(app)
     sql.register(app)
-    status.register(app)
     up.register(app)
     return app
 

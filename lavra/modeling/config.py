@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlmesh.core.config import Config, GatewayConfig, ModelDefaultsConfig
 from sqlmesh.core.config.connection import DuckDBConnectionConfig
+from sqlmesh.core.config.format import FormatConfig
 
 from lavra.catalog.catalog import SQLMESH_SCHEMA
 from lavra.modeling.connections import LakeConnectionConfig, StateConnectionConfig
@@ -45,6 +46,7 @@ def project_config(project_root: Path | str, *, start: str = "2024-01-01") -> Co
         },
         default_gateway="lake",
         loader=LakeLoader,
+        format=FormatConfig(append_newline=True),
         disable_anonymized_analytics=True,
         model_defaults=ModelDefaultsConfig(
             dialect="duckdb", start=start, cron="@daily", allow_partials=True

@@ -1,0 +1,1 @@
+"""Macros of this lake's models."""
