@@ -121,6 +121,10 @@ class Settings(BaseSettings):
         default="",
         description="Where clients reach the query service. Empty: http://<host>:<port>.",
     )
+    superset_environments_dir: Path | None = Field(
+        default=None,
+        description="Where Superset's Python environments are made. Default: the user's cache.",
+    )
     superset_host: str = Field(default="127.0.0.1", description="Address that Superset listens on.")
     superset_port: int = Field(
         default=8088, ge=1, le=65535, description="Port that Superset listens on."

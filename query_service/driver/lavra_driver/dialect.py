@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import exc
-from sqlalchemy.engine import default, reflection
+from sqlalchemy.engine import default
 
 import lavra_driver
 from lavra_driver.compiler import (
@@ -142,12 +142,10 @@ class LavraDialect(default.DefaultDialect):
     def set_isolation_level(self, dbapi_connection: Any, level: str) -> None:
         """Do nothing: SQLAlchemy has compared ``level`` with the one there is."""
 
-    @reflection.cache
     def get_schema_names(self, connection: Any, **kw: Any) -> list[str]:
         """Return the schemas that hold a table."""
         return sorted({table["schema"] for table in self._tables(connection, **kw)})
 
-    @reflection.cache
     def get_table_names(self, connection: Any, schema: str | None = None, **kw: Any) -> list[str]:
         """Return the tables of a schema; none without one, as there is no default schema."""
         tables = self._tables(connection, **kw)
@@ -264,22 +262,38 @@ class LavraDialect(default.DefaultDialect):
         """Refuse: there are no views."""
         raise exc.NoSuchTableError(view_name)
 
-    @reflection.cache
-    def _tables(self, connection: Any, **kw: Any) -> list[dict[str, Any]]:
-        return _dbapi(connection).tables()
+    def _tables(
+        self, connection: Any, info_cache: dict[Any, Any] | None = None, **kw: Any
+    ) -> list[dict[str, Any]]:
+        # By hand: SQLAlchemy 1.4's own decorator breaks on annotations that are strings.
+        cache = {} if info_cache is None else info_cache
+        key = ("lavra", "tables")
+        if key not in cache:
+            cache[key] = _dbapi(connection).tables()
+        tables: list[dict[str, Any]] = cache[key]
+        return tables
 
-    @reflection.cache
     def _table(
-        self, connection: Any, table_name: str, schema: str | None = None, **kw: Any
+        self,
+        connection: Any,
+        table_name: str,
+        schema: str | None = None,
+        info_cache: dict[Any, Any] | None = None,
+        **kw: Any,
     ) -> dict[str, Any]:
         if schema is None:
             raise exc.NoSuchTableError(f"{table_name} (name it with its schema)")
-        try:
-            return _dbapi(connection).table(schema, table_name)
-        except ProgrammingError as error:
-            if error.code == "unknown_table":
-                raise exc.NoSuchTableError(f"{schema}.{table_name}") from error
-            raise
+        cache = {} if info_cache is None else info_cache
+        key = ("lavra", schema, table_name)
+        if key not in cache:
+            try:
+                cache[key] = _dbapi(connection).table(schema, table_name)
+            except ProgrammingError as error:
+                if error.code == "unknown_table":
+                    raise exc.NoSuchTableError(f"{schema}.{table_name}") from error
+                raise
+        table: dict[str, Any] = cache[key]
+        return table
 
 
 def _dbapi(connection: Any) -> Connection:

@@ -1,0 +1,311 @@
+"""Superset beside the lake: its secrets, its bootstrap, the command of its server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import subprocess
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import psycopg
+
+from lavra.catalog import open_catalog
+from lavra.catalog.catalog import SUPERSET_DATABASE
+from lavra.catalog.locks import advisory_lock
+from lavra.dashboards.bundle import BundleCompiler
+from lavra.dashboards.environment import Report, SupersetEnvironment, ensure_environment
+from lavra.dashboards.gold import Gold, gold_of_models, gold_of_release
+from lavra.dashboards.identity import chart_uuid, dashboard_uuid, dataset_uuid
+from lavra.dashboards.lint import lint
+from lavra.errors import CatalogError, ConfigurationError, DashboardError, ProcessError
+from lavra.releases.store import PRODUCTION, current_release
+
+if TYPE_CHECKING:
+    from lavra.catalog import Catalog
+    from lavra.settings import Settings
+
+__all__ = [
+    "Credentials",
+    "Outcome",
+    "admin_credentials",
+    "bootstrap",
+    "compile_bundle",
+    "ensure_environment",
+    "server_command",
+]
+
+ADMIN = "admin"
+THREADS = 8
+BOOTSTRAP_TIMEOUT_S = 600
+BOOTSTRAP_LOCK = 0x1A57A_0400
+"""Key of the advisory lock under which Superset's metadata is changed."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a bootstrap did: seconds by step that was due, and what it pruned."""
+
+    timings_s: dict[str, float] = field(default_factory=dict)
+    pruned: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The administrator's login; the password was made for this lake and is shown to its owner."""
+
+    username: str
+    password: str = field(repr=False)
+
+    def __iter__(self) -> Any:
+        return iter((self.username, self.password))
+
+
+def admin_credentials(settings: Settings) -> Credentials:
+    """Return the administrator's login; its password is made at the first call and then kept."""
+    return Credentials(ADMIN, _secret(settings, "admin_password", 15))
+
+
+def server_command(
+    settings: Settings, environment: SupersetEnvironment | None = None
+) -> tuple[list[str], dict[str, str]]:
+    """Return the command that serves Superset, and the environment variables it needs.
+
+    One worker process with threads: 290 MB. It answers ``/health`` when it is up.
+    """
+    environment = environment or ensure_environment(settings)
+    command = [
+        str(environment.python), "-m", "gunicorn",
+        "--workers", "1", "--worker-class", "gthread", "--threads", str(THREADS),
+        "--no-control-socket", "--timeout", "180",
+        "--bind", f"{settings.superset_host}:{settings.superset_port}",
+        "superset.app:create_app()",
+    ]  # fmt: skip
+    return command, _variables(settings, environment)
+
+
+def compile_bundle(
+    settings: Settings, gold: Gold, environment: str = PRODUCTION
+) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Return the project's dashboards as Superset imports them, and the uuids that they own.
+
+    Raises:
+        DashboardError: something in them is wrong; the message names file and field of each.
+    """
+    assets, gold, problems = lint(settings.project, gold)
+    if problems:
+        raise DashboardError(
+            "The dashboards are wrong:\n  " + "\n  ".join(problems),
+            remedy="`lavra dashboards lint` checks them again, without a server.",
+        )
+    compiler = BundleCompiler(
+        assets, gold, uri=_service_uri(settings, environment), locale=settings.locale,
+        environment=environment,
+    )  # fmt: skip
+    owned = {
+        "dashboards": [dashboard_uuid(slug, environment) for slug in assets.dashboards],
+        "charts": [chart_uuid(name, environment) for name in assets.charts],
+        "datasets": [dataset_uuid(name, environment) for name in gold.tables],
+    }
+    return compiler.files(), owned
+
+
+def read_gold(settings: Settings, catalog: Catalog | None = None) -> Gold:
+    """Return the Gold tables: as the models declare them, else as the last release has them."""
+    if (settings.project / "sqlmesh_project").is_dir():
+        try:
+            return gold_of_models(settings)
+        except ConfigurationError:  # SQLMesh is not installed here, the release knows too
+            pass
+    catalog = catalog or open_catalog(settings)
+    with catalog.connect() as connection:
+        release = current_release(connection)
+    return gold_of_release(release) if release else Gold(())
+
+
+def bootstrap(
+    settings: Settings,
+    environment: SupersetEnvironment | None = None,
+    catalog: Catalog | None = None,
+    *,
+    force_import: bool = False,
+    gold: Gold | None = None,
+    report: Report | None = None,
+) -> Outcome:
+    """Bring Superset's metadata to what the lake declares: schema, roles, admin, dashboards.
+
+    What has not changed since the last time is skipped; when nothing has, nothing is started.
+
+    Retry: safe at any time. Crash: the next call goes on. Concurrency: calls wait for each other
+    by a lock in the metadata database's server.
+
+    Args:
+        settings: The lake.
+        environment: Where Superset is installed; made when not given.
+        catalog: Whose server holds the metadata database; opened when not given.
+        force_import: Import the dashboards even if they did not change, over what the UI changed.
+        gold: The Gold tables; read from the models or the last release when not given.
+        report: Told what is going on.
+
+    Raises:
+        DashboardError: the dashboards are wrong, or Superset refused them.
+        ProcessError: Superset's process failed; the message ends with its last lines.
+    """
+    catalog = catalog or open_catalog(settings)
+    environment = environment or ensure_environment(settings, report)
+    bundle, owned = compile_bundle(settings, gold or read_gold(settings, catalog))
+    catalog.ensure_database(SUPERSET_DATABASE)
+    credentials = admin_credentials(settings)
+    own_files = files("lavra.dashboards") / "superset_side"
+    installed = environment.folder.name
+    digests = {
+        "migrate": installed,
+        "roles": _digest(installed, (own_files / "superset_config.py").read_text("utf-8")),
+        "admin": _digest(credentials.username, credentials.password),
+        "assets": _digest(installed, json.dumps(bundle, sort_keys=True)),
+    }
+    with advisory_lock(catalog, BOOTSTRAP_LOCK, timeout_s=BOOTSTRAP_TIMEOUT_S):
+        if not force_import and _is_current(catalog, digests):
+            return Outcome()
+        task = {
+            "admin": {
+                "username": credentials.username,
+                "password": credentials.password,
+                "email": f"{ADMIN}@{settings.name}.lavra.invalid",
+            },
+            "digests": digests,
+            "force": ["assets"] if force_import else [],
+            "files": bundle,
+            "owned": owned,
+        }
+        return run_task(settings, environment, "bootstrap.py", task, catalog=catalog)
+
+
+def run_task(
+    settings: Settings,
+    environment: SupersetEnvironment,
+    program: str,
+    task: dict[str, Any],
+    *,
+    catalog: Catalog,
+) -> Outcome:
+    """Run one of ``superset_side``'s programs in Superset's Python.
+
+    Raises:
+        DashboardError: the program says what is wrong with the dashboards.
+        ProcessError: it failed otherwise.
+    """
+    script = Path(str(files("lavra.dashboards") / "superset_side" / program))
+    with tempfile.TemporaryDirectory(prefix="lavra-superset-") as folder:
+        outcome_file = Path(folder) / "outcome.json"
+        task_file = Path(folder) / "task.json"
+        _write_private(task_file, json.dumps(task | {"outcome_file": str(outcome_file)}))
+        done = subprocess.run(
+            [str(environment.python), str(script), str(task_file)],
+            env=os.environ | _variables(settings, environment, catalog),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=BOOTSTRAP_TIMEOUT_S,
+            check=False,
+        )
+        log = done.stdout.decode(errors="replace")
+        (superset_home(settings) / "bootstrap.log").write_text(log, "utf-8")
+        if not outcome_file.exists():
+            raise ProcessError(
+                f"Superset's bootstrap ended with status {done.returncode}:\n{log[-2000:]}",
+                remedy=f"The whole log is {superset_home(settings) / 'bootstrap.log'}.",
+            )
+        outcome = json.loads(outcome_file.read_text("utf-8"))
+    if problems := outcome.get("problems"):
+        raise DashboardError(
+            "Superset refuses the dashboards:\n  " + "\n  ".join(problems),
+            remedy=f"The whole log is {superset_home(settings) / 'bootstrap.log'}.",
+        )
+    return Outcome(outcome["timings_s"], outcome["pruned"])
+
+
+def superset_home(settings: Settings) -> Path:
+    """Return the folder of Superset's secrets and logs, private to its owner."""
+    folder = settings.state / "superset"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def _variables(
+    settings: Settings, environment: SupersetEnvironment, catalog: Catalog | None = None
+) -> dict[str, str]:
+    """Write the one file that Superset's configuration reads, and say where it is."""
+    catalog = catalog or open_catalog(settings)
+    home = superset_home(settings)
+    override = settings.project / "superset" / "superset_config.py"
+    runtime = {
+        "secret_key": _secret(settings, "secret_key", 42),
+        "metadata_uri": catalog.to_sqlalchemy(SUPERSET_DATABASE),
+        "title": settings.name,
+        "locale": settings.locale,
+        "log_level": "warning" if settings.log_level == "info" else settings.log_level,
+        "project_config": str(override) if override.is_file() else None,
+    }
+    _write_private(home / "runtime.json", json.dumps(runtime))
+    own = Path(str(files("lavra.dashboards") / "superset_side" / "superset_config.py"))
+    return {
+        **environment.variables(),
+        "SUPERSET_CONFIG_PATH": str(own),
+        "SUPERSET_HOME": str(home),
+        "LAVRA_SUPERSET_RUNTIME": str(home / "runtime.json"),
+        "FLASK_APP": "superset.app:create_app()",
+    }
+
+
+def _service_uri(settings: Settings, environment: str) -> str:
+    url = urlsplit(settings.resolved_service_url)
+    tls = url.scheme == "https"
+    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+    port = url.port or (443 if tls else 80)
+    return f"lavra://{host}:{port}/{environment}{'?https=true' if tls else ''}"
+
+
+def _is_current(catalog: Catalog, digests: dict[str, str]) -> bool:
+    """Whether the metadata database notes exactly these digests: then there is nothing to do."""
+    try:
+        with psycopg.connect(catalog.to_libpq(), dbname=SUPERSET_DATABASE) as connection:
+            rows = connection.execute("select step, digest from public.lavra_bootstrap").fetchall()
+    except psycopg.errors.UndefinedTable:  # nothing was ever done
+        return False
+    except psycopg.Error as error:
+        raise CatalogError(f"Superset's metadata database cannot be read: {error}") from error
+    return digests.items() <= dict(rows).items()
+
+
+def _secret(settings: Settings, name: str, size: int) -> str:
+    """Return a secret of this lake, made at the first call; only its owner can read the file."""
+    path = superset_home(settings) / name
+    if not path.exists():
+        draft = path.with_suffix(f".{os.getpid()}")
+        _write_private(draft, secrets.token_urlsafe(size))
+        with suppress(FileExistsError):  # another process was first
+            path.hardlink_to(draft)
+        draft.unlink()
+    return path.read_text("utf-8")
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Replace a file at once by one that only its owner can read."""
+    draft = path.with_suffix(f".draft{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -1,0 +1,98 @@
+"""Superset's configuration for a lake; a project overrides it in its superset_config.py."""
+
+import json
+import logging
+import os
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from lavra_driver.superset.sqlglot_dialect import Lavra
+from superset import config as defaults
+
+_runtime: dict[str, Any] = json.loads(Path(os.environ["LAVRA_SUPERSET_RUNTIME"]).read_text("utf-8"))
+
+SECRET_KEY = _runtime["secret_key"]
+SQLALCHEMY_DATABASE_URI = _runtime["metadata_uri"]
+SQLALCHEMY_ENGINE_OPTIONS = {"pool_pre_ping": True}
+
+# Superset rewrites each statement; without our dialect some functions would change meaning.
+SQLGLOT_DIALECTS_EXTENSIONS = {"lavra": Lavra}
+
+APP_NAME = _runtime["title"]
+LANGUAGES = {
+    "en": {"flag": "us", "name": "English"},
+    "pt_BR": {"flag": "br", "name": "Português do Brasil"},
+}
+BABEL_DEFAULT_LOCALE = _runtime["locale"]
+if _runtime["locale"] == "pt_BR":
+    D3_FORMAT = {"decimal": ",", "thousands": ".", "grouping": [3], "currency": ["R$ ", ""]}
+CURRENCIES = ["BRL", "USD", "EUR", "GBP"]
+
+# The query service caches answers by release, and never past one. A cache of Superset's own on
+# top could only be staler, so there is none for data; the states of filters and of the editor
+# are kept in the metadata database.
+DATA_CACHE_CONFIG = {"CACHE_TYPE": "NullCache"}
+CACHE_CONFIG = {"CACHE_TYPE": "NullCache"}
+CACHE_IMPERSONATION = True
+ROW_LIMIT = 50_000
+SQL_MAX_ROW = 100_000
+SUPERSET_WEBSERVER_TIMEOUT = 120
+
+FEATURE_FLAGS = {
+    "DASHBOARD_RBAC": True,
+    "HORIZONTAL_FILTER_BAR": True,
+    "ALERT_REPORTS": False,
+    "ESTIMATE_QUERY_COST": True,
+}
+FAB_ADD_SECURITY_API = True
+RATELIMIT_ENABLED = False
+SESSION_COOKIE_SAMESITE = "Lax"
+
+# Superset asks a third party for a pixel on each page; a lake tells nobody who looks at it.
+TALISMAN_CONFIG = deepcopy(defaults.TALISMAN_CONFIG)
+_policy = TALISMAN_CONFIG["content_security_policy"]
+for _directive in ("img-src", "connect-src"):
+    if _directive in _policy:
+        _policy[_directive] = [source for source in _policy[_directive] if "scarf.sh" not in source]
+
+_PALETTE = ["#0f766e", "#e08e45", "#3b5b92", "#b4516d", "#7a9e4e", "#8a6fb0", "#c9a227",
+            "#4fa3b5", "#a65e3a", "#6b7280", "#2f8f5b", "#d16d8e"]  # fmt: skip
+EXTRA_CATEGORICAL_COLOR_SCHEMES = [
+    {
+        "id": "lavra",
+        "label": "Lavra",
+        "description": "",
+        "isDefault": True,
+        "colors": _PALETTE,
+    }
+]
+EXTRA_SEQUENTIAL_COLOR_SCHEMES = [
+    {
+        "id": "lavra_sequence",
+        "label": "Lavra",
+        "description": "",
+        "isDiverging": False,
+        "isDefault": True,
+        "colors": ["#f1f7f6", "#cfe5e1", "#9accc4", "#5aaea2", "#258f82", "#0f766e", "#0a4f4a"],
+    }
+]
+THEME_DEFAULT = deepcopy(defaults.THEME_DEFAULT)
+THEME_DEFAULT["token"] |= {
+    "brandAppName": _runtime["title"],
+    "colorPrimary": "#0f766e",
+    "colorLink": "#0f766e",
+}
+THEME_DARK = deepcopy(defaults.THEME_DARK)
+THEME_DARK["token"] |= {"brandAppName": _runtime["title"], "colorPrimary": "#5aaea2"}
+
+# No examples, and nothing that phones home.
+SUPERSET_LOAD_EXAMPLES = False
+LOG_LEVEL = getattr(logging, _runtime["log_level"].upper())
+SILENCE_FAB = True
+
+_override = _runtime["project_config"]
+if _override:
+    exec(  # noqa: S102 - the project's own configuration, as Superset loads its own
+        compile(Path(_override).read_text("utf-8"), _override, "exec"), globals()
+    )
