@@ -13,7 +13,13 @@ from collections.abc import Iterable
 LONGEST = 50
 """Postgres allows 63 characters; SQLMesh and we append to names."""
 
-RESERVED = frozenset(
+
+def words(text: str) -> frozenset[str]:
+    """Return the words of a text."""
+    return frozenset(text.split())
+
+
+RESERVED = words(
     """
     all alter analyse analyze and anti any array as asc asof asymmetric at authorization between
     binary both by case cast check cluster collate collation column concurrently constraint
@@ -27,14 +33,14 @@ RESERVED = frozenset(
     rowid select semi session_user show similar some sort struct summarize symmetric table
     tablesample then to trailing trim true uncache union unique unpack unpivot user using values
     variadic verbose view when where window with xor
-    """.split()
+    """
 )
 """Words that DuckDB, sqlglot or DataFusion do not take as a bare column name (each was tried)."""
 
 # Letters that Unicode does not decompose into an ASCII letter and a mark.
 _LETTERS = str.maketrans(
     {"ß": "ss", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "æ": "ae", "Æ": "AE"}
-    | {"œ": "oe", "Œ": "OE", "ð": "d", "þ": "th", "ı": "i", "%": " percent ", "#": " number "}
+    | {"œ": "oe", "Œ": "OE", "ð": "d", "þ": "th", "\u0131": "i"}
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _OTHER = re.compile(r"[^a-z0-9]+")

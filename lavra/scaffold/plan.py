@@ -5,7 +5,7 @@ Everything is decided here, from the files' profiles alone; rendering only write
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +27,11 @@ ENOUGH_FOUND = 0.8
 
 MOST_ROLLUPS = 2
 MOST_MEASURES = 4
-_SPLIT_VALUES = 30  # a mart over time is split by a category of up to this many values
+_SPLIT_VALUES = 60  # a mart over time is split by a category of up to this many values
 _LONGEST_DAILY = 800  # days; a longer time is told by months
 _LOOKED_UP_COLUMNS = 20
-_ANYONES_KEYS = frozenset("id key code number name date nr no row_id index".split())
+_ANYONES_KEYS = naming.words("id key code number name date nr no row_id index")
+_UNITS = {"hour": "hourly", "day": "daily", "month": "monthly", "year": "yearly"}
 _GRAIN_WORDS = ("hourly", "daily", "weekly", "monthly", "yearly", "annual")
 
 
@@ -41,24 +42,15 @@ class Measure:
     Attributes:
         column: Its column in the table.
         aggregate: Sum or average.
-        is_complete: Whether every row has a value, so that an average's weight is the row count.
+        name: The column of the aggregate in a mart or rollup.
+        weight: The column there that an average is weighted by: the row count, or, where some
+            rows have no value, a count of its own.
     """
 
     column: str
     aggregate: Aggregate
-    is_complete: bool
-
-    @property
-    def name(self) -> str:
-        """The column of the aggregate in a mart or rollup."""
-        if self.aggregate is Aggregate.AVERAGE:
-            return f"average_{self.column}"
-        return self.column if self.column.startswith("total_") else f"total_{self.column}"
-
-    @property
-    def weight(self) -> str:
-        """The column of a mart that an average is weighted by."""
-        return "row_count" if self.is_complete else f"{self.column}_count"
+    name: str
+    weight: str
 
 
 @dataclass(frozen=True)
@@ -121,10 +113,11 @@ class TablePlan:
         profile: What the file holds.
         roles: What each column is for, by name.
         key: The columns that identify a row; empty if none do.
-        measures: Its quantities, the first few of which get charts.
+        measures: Its quantities, sums before averages; no more than four.
         lookups: Its references to other tables.
         mart: Its table over time, if it has a time column.
         rollups: Its tables by category.
+        row_count: The column of the row count in a mart or rollup.
     """
 
     profile: TableProfile
@@ -134,6 +127,7 @@ class TablePlan:
     lookups: tuple[Lookup, ...]
     mart: Mart | None
     rollups: tuple[Rollup, ...]
+    row_count: str
 
     @property
     def name(self) -> str:
@@ -201,13 +195,10 @@ def _plan_table(
     taken: list[str],
 ) -> TablePlan:
     profile = file.profile
-    measures = tuple(
-        Measure(column.name, roles.aggregate_of(column.name), column.nulls == 0)
-        for column in profile.columns
-        if purpose[column.name] is Role.MEASURE and column.distinct > 1
-    )[:MOST_MEASURES]
     categories = _categories(profile, purpose)
     mart = _mart(profile, purpose, categories, taken)
+    grouped = [column.name for column in categories]
+    row_count = naming.unique("row_count", grouped)
     rollups = []
     for column in categories[:MOST_ROLLUPS]:
         short = column.name.removeprefix(naming.singular(profile.name) + "_")
@@ -215,9 +206,34 @@ def _plan_table(
         taken.append(name)
         rollups.append(Rollup(name, column.name))
     return TablePlan(
-        profile=profile, roles=purpose, key=keys[profile.name], measures=measures,
+        profile=profile, roles=purpose, key=keys[profile.name],
+        measures=tuple(_measures(profile, purpose, row_count, grouped)),
         lookups=_lookups(file, files, keys, purpose), mart=mart, rollups=tuple(rollups),
+        row_count=row_count,
     )  # fmt: skip
+
+
+def _measures(
+    profile: TableProfile, purpose: dict[str, Role], row_count: str, grouped: Sequence[str]
+) -> Iterator[Measure]:
+    quantities = [
+        (roles.aggregate_of(column.name), column)
+        for column in profile.columns
+        if purpose[column.name] is Role.MEASURE and column.distinct > 1
+    ]
+    quantities.sort(key=lambda pair: pair[0] is Aggregate.AVERAGE)
+    taken = [*grouped, row_count, *_UNITS]
+    for aggregate, column in quantities[:MOST_MEASURES]:
+        if aggregate is Aggregate.SUM:
+            name = column.name if column.name.startswith("total_") else f"total_{column.name}"
+        else:
+            name = f"average_{column.name}"
+        name = naming.unique(name, taken)
+        weight = row_count if column.nulls == 0 else f"{column.name}_count"
+        if weight != row_count:
+            weight = naming.unique(weight, taken)
+        taken += [name, weight]
+        yield Measure(column.name, aggregate, name, weight)
 
 
 def _categories(profile: TableProfile, purpose: dict[str, Role]) -> list[ColumnProfile]:
@@ -242,13 +258,9 @@ def _mart(
     unit = _unit(time)
     split = next((c for c in categories if c.distinct <= _SPLIT_VALUES and c.is_text), None)
     base = "_".join(w for w in profile.name.split("_") if w not in _GRAIN_WORDS) or profile.name
-    word = {"hour": "hourly", "day": "daily", "month": "monthly", "year": "yearly"}[unit]
-    name = naming.unique(f"{word}_{base}", taken)
+    name = naming.unique(f"{_UNITS[unit]}_{base}", taken)
     taken.append(name)
-    period = naming.unique(
-        "on_day" if unit == "day" and "day" in {c.name for c in profile.columns} else unit,
-        [split.name] if split else [],
-    )
+    period = naming.unique(unit, [split.name] if split else [])
     return Mart(name, time.name, period, unit, split.name if split else None)
 
 
@@ -312,9 +324,7 @@ def _names_agree(column: str, key: str, table: str) -> bool:
     return column == key and key not in _ANYONES_KEYS
 
 
-def _brought(
-    other: TableProfile, key: str, names: Sequence[str]
-) -> tuple[tuple[str, str], ...]:
+def _brought(other: TableProfile, key: str, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
     brought: list[tuple[str, str]] = []
     for column in other.columns:
         if column.name == key or len(brought) == _LOOKED_UP_COLUMNS:

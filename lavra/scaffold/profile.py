@@ -127,9 +127,12 @@ class ProfiledFile:
     def is_unique(self, names: Sequence[str]) -> bool:
         """Whether no two rows have the same values in all of these columns."""
         columns = ", ".join(quoted(name) for name in names)
-        return self._number(
-            f"select count(*) from (select distinct {columns} from {_CLEANED})"  # noqa: S608
-        ) == self.profile.rows
+        return bool(
+            self._number(
+                f"select count(*) from (select distinct {columns} from {_CLEANED})"  # noqa: S608
+            )
+            == self.profile.rows
+        )
 
     def share_found_in(self, name: str, other: ProfiledFile, other_name: str) -> float:
         """Return the share of a column's distinct values that another file's column holds."""
@@ -138,13 +141,15 @@ class ProfiledFile:
         ).to_arrow_table()
         self.connection.register("other_values", there)
         try:
-            return self._number(
-                f"""
+            return float(
+                self._number(
+                    f"""
                 select coalesce(avg(case when value in (select value from other_values)
                                     then 1.0 else 0.0 end), 0.0)
                 from (select distinct {quoted(name)} as value from {_CLEANED})
                 where value is not null
                 """  # noqa: S608
+                )
             )
         finally:
             self.connection.unregister("other_values")
@@ -155,9 +160,7 @@ class ProfiledFile:
 
 
 @contextmanager
-def profile_csv(
-    path: Path, name: str, options: CsvOptions | None = None
-) -> Iterator[ProfiledFile]:
+def profile_csv(path: Path, name: str, options: CsvOptions | None = None) -> Iterator[ProfiledFile]:
     """Read a file whole and profile it; its rows stay at hand inside the block.
 
     Raises:
@@ -204,8 +207,7 @@ def find_key(file: ProfiledFile, measures: frozenset[str], preferred: Sequence[s
     alone = [
         column
         for column in able
-        if column.is_unique
-        and (many or column.name in place or column is profile.columns[0])
+        if column.is_unique and (many or column.name in place or column is profile.columns[0])
     ]
     if alone:
         return [min(alone, key=lambda column: place.get(column.name, len(place))).name]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from lavra.landing import types
+from lavra.scaffold.naming import words
 from lavra.scaffold.profile import ColumnProfile
 
 CATEGORY_VALUES = 200
@@ -38,43 +39,43 @@ class Aggregate(StrEnum):
     AVERAGE = "average"
 
 
-_IDENTIFIERS = frozenset(
+_IDENTIFIERS = words(
     "id ids key code codes codigo cod zip zipcode cep postal postcode prefix phone telephone "
     "telefone fone fax cpf cnpj ssn sku ean gtin isbn uuid guid hash ref reference nr no num "
-    "number numero tz timezone offset utc version account conta".split()
+    "number numero tz timezone offset utc version account conta"
 )
-_OPAQUE = frozenset("id ids key uuid guid hash".split())
-_LEADING_IDENTIFIERS = frozenset("id key code uuid guid sku codigo zip cep phone".split())
-_PLACES = frozenset("lat latitude lon lng long longitude".split())
-_CALENDAR = frozenset(
-    "year yr ano anio month mes day dia weekday quarter trimestre week semana hour hora".split()
+_OPAQUE = words("id ids key uuid guid hash")
+_LEADING_IDENTIFIERS = words("id key code uuid guid sku codigo zip cep phone")
+_PLACES = words("lat latitude lon lng long longitude")
+_CALENDAR = words(
+    "year yr ano anio month mes day dia weekday quarter trimestre week semana hour hora"
 )
-_TOTALS = frozenset("total totals sum soma".split())
-_INTENSIVE = frozenset(
+_TOTALS = words("total totals sum soma")
+_INTENSIVE = words(
     "price preco precio unit unitario rate taxa tasa avg average mean media median percent pct "
     "percentage percentual ratio share index indice score rating nota grade temperature "
     "temperatura temp speed velocidade age idade weight peso height altura width largura length "
-    "lenght comprimento depth per level balance saldo humidity pressure duration".split()
+    "lenght comprimento depth per level balance saldo humidity pressure duration"
 )
-_ADDITIVE = frozenset(
+_ADDITIVE = words(
     "quantity qty quantidade qtd cantidad amount montante revenue receita sales vendas count "
     "units cost custo freight frete gross net discount desconto tax imposto fee tarifa paid "
     "clicks views visits impressions sold orders pedidos items itens passengers cases deaths "
-    "income expense expenses profit lucro volume population populacao spend sessions".split()
+    "income expense expenses profit lucro volume population populacao spend sessions"
 )
 
 
 def role_of(column: ColumnProfile) -> Role:
     """Return what a column is for."""
-    words = column.name.split("_")
+    parts = column.name.split("_")
     if column.is_temporal:
         return Role.TIME
     if column.type.name == types.BOOLEAN:
         return Role.CATEGORY
-    if _is_called_identifier(words) and not _is_category_of_codes(column, words):
+    if _is_called_identifier(parts) and not _is_category_of_codes(column, parts):
         return Role.IDENTIFIER
     if column.is_numeric:
-        return _role_of_number(column, words)
+        return _role_of_number(column, parts)
     if not column.is_text:
         return Role.TEXT
     return Role.CATEGORY if _is_category(column) else Role.TEXT
@@ -86,10 +87,10 @@ def aggregate_of(name: str) -> Aggregate:
     What is not known to be a quantity of something is averaged: the sum of rates, prices or
     temperatures means nothing.
     """
-    words = set(name.split("_"))
-    if words & _TOTALS:
+    parts = set(name.split("_"))
+    if parts & _TOTALS:
         return Aggregate.SUM
-    if words & _INTENSIVE or not words & _ADDITIVE:
+    if parts & _INTENSIVE or not parts & _ADDITIVE:
         return Aggregate.AVERAGE
     return Aggregate.SUM
 
@@ -110,29 +111,27 @@ def likely_keys(columns: tuple[ColumnProfile, ...], table: str, singular: str) -
     """Return the columns that are called like keys, the likeliest of ``table`` first."""
     first = [f"{singular}_id", f"{table}_id", "id", f"{singular}_key", f"{singular}_code"]
     called = [c.name for c in columns if _is_called_identifier(c.name.split("_"))]
-    return sorted(
-        called, key=lambda name: first.index(name) if name in first else len(first)
-    )
+    return sorted(called, key=lambda name: first.index(name) if name in first else len(first))
 
 
-def _is_called_identifier(words: list[str]) -> bool:
-    return words[-1] in _IDENTIFIERS or words[0] in _LEADING_IDENTIFIERS
+def _is_called_identifier(parts: list[str]) -> bool:
+    return parts[-1] in _IDENTIFIERS or parts[0] in _LEADING_IDENTIFIERS
 
 
-def _is_category_of_codes(column: ColumnProfile, words: list[str]) -> bool:
+def _is_category_of_codes(column: ColumnProfile, parts: list[str]) -> bool:
     """Whether an identifier's name stands over a few codes that people know (BR, USD)."""
     return (
         column.is_text
-        and words[-1] not in _OPAQUE
+        and parts[-1] not in _OPAQUE
         and 0 < len(column.values) * _SEEN_OFTEN <= column.rows - column.nulls
     )
 
 
-def _role_of_number(column: ColumnProfile, words: list[str]) -> Role:
-    if words[-1] in _PLACES:
+def _role_of_number(column: ColumnProfile, parts: list[str]) -> Role:
+    if parts[-1] in _PLACES:
         return Role.PLACE
     whole = column.type.name == types.INTEGER
-    if whole and set(words) & _CALENDAR and column.distinct <= CATEGORY_VALUES:
+    if whole and set(parts) & _CALENDAR and column.distinct <= CATEGORY_VALUES:
         return Role.CATEGORY
     if whole and column.is_unique and column.rows > 2 and _is_run(column):
         return Role.IDENTIFIER  # rows numbered one by one

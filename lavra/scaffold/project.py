@@ -1,0 +1,102 @@
+"""The files of a new project, as texts: a plan written down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+
+from lavra.scaffold import naming
+from lavra.scaffold.layers import models_of
+from lavra.scaffold.models import CONNECTION, Model
+from lavra.scaffold.plan import TablePlan, plan_tables
+from lavra.scaffold.templating import render
+from lavra.scaffold.unit_tests import unit_tests
+
+COPIED_BYTES = 10 * 1024 * 1024
+"""A file of up to this size is copied into the project; a bigger one is no thing for git."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """What is to be written.
+
+    Attributes:
+        texts: The text of each file, by its path in the project.
+        copies: The file to be copied, by its path in the project.
+        plans: What was made of each CSV file.
+    """
+
+    texts: dict[str, str]
+    copies: dict[str, Path]
+    plans: tuple[TablePlan, ...]
+
+
+def sample_csv() -> Path:
+    """Return the small file that a project without one of its own starts from."""
+    return Path(str(files("lavra.scaffold") / "sample" / "sales.csv"))
+
+
+def plan_project(
+    csv: Sequence[Path], *, name: str, time_zone: str = "UTC", in_place: bool = False
+) -> Project:
+    """Read the CSV files and return the project for them.
+
+    Args:
+        csv: The files; none stands for the sample.
+        name: The lake's name, and the domain of its models.
+        time_zone: The business time zone.
+        in_place: Whether small files, too, are read where they are.
+
+    Raises:
+        SourceError: a file is missing, empty or malformed.
+        ConfigurationError: two files would make tables of the same name.
+    """
+    sources = [path.expanduser() for path in csv] or [sample_csv()]
+    plans = plan_tables(sources)
+    copies = {
+        f"data/{plan.profile.path.name}": plan.profile.path
+        for plan in plans
+        if not csv or (not in_place and plan.profile.path.stat().st_size <= COPIED_BYTES)
+    }
+    copied = {path: place for place, path in copies.items()}
+    by_name = {plan.name: plan for plan in plans}
+    models = [model for plan in plans for model in models_of(plan, by_name, name)]
+    texts = {
+        "lavra.toml": render("lavra.toml", name=name, time_zone=time_zone),
+        ".gitignore": render("gitignore"),
+        "README.md": render(
+            "README.md",
+            title=naming.title(name),
+            name=name,
+            plans=plans,
+            copied={plan.name for plan in plans if plan.profile.path in copied},
+            gold={plan.name: _gold_of(plan, models) for plan in plans},
+        ),
+        f"airbyte/connections/{CONNECTION}.yaml": _connection(plans, copied),
+        "sqlmesh_project/config.py": render("config.py"),
+        **{model.path: model.sql() for model in models},
+        **{
+            f"sqlmesh_project/tests/test_{plan.name}.yaml": unit_tests(plan, by_name, name)
+            for plan in plans
+        },
+    }
+    return Project(texts, copies, tuple(plans))
+
+
+def _gold_of(plan: TablePlan, models: Sequence[Model]) -> list[Model]:
+    return [model for model in models if model.source is plan and model.layer == "gold"]
+
+
+def _connection(plans: Sequence[TablePlan], copied: dict[Path, str]) -> str:
+    streams = [
+        {
+            "name": plan.name,
+            "path": copied.get(plan.profile.path, str(plan.profile.path.absolute())),
+        }
+        for plan in plans
+    ]
+    return yaml.safe_dump({"name": CONNECTION, "streams": streams}, sort_keys=False)

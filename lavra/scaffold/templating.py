@@ -1,0 +1,57 @@
+"""The templates of the files that `lavra init` writes, and how hostile text is quoted in them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+_LONGEST_COMMENT = 300
+_LONGEST_SHOWN = 60
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("lavra.scaffold"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - SQL and YAML, quoted by the filters below
+    )
+    environment.filters |= {"literal": sql_literal, "comment": sql_comment, "shown": shown}
+    return environment
+
+
+def render(template: str, **context: Any) -> str:
+    """Return a template of ``lavra/scaffold/templates`` filled in; a missing name is an error."""
+    return _environment().get_template(template).render(**context)
+
+
+def sql_literal(text: str) -> str:
+    """Return a text as a SQL string."""
+    return "'" + plain(text).replace("'", "''") + "'"
+
+
+def sql_comment(text: str) -> str:
+    """Return a text that can stand between ``/*`` and ``*/``."""
+    safe = plain(text)[:_LONGEST_COMMENT]
+    return safe.replace("*/", "* /").replace("/*", "/ *").removesuffix("*").strip() or "-"
+
+
+def plain(text: str) -> str:
+    """Return a text on one line, without characters that cannot be seen."""
+    visible = "".join(
+        " " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c
+        for c in text
+        if unicodedata.category(c) not in {"Cs", "Cf", "Co", "Cn"} or c == "\u200d"
+    )
+    return re.sub(r"\s+", " ", visible).strip()
+
+
+def shown(text: str) -> str:
+    """Return a header or file name as it is shown inside a comment: short, in backquotes."""
+    short = plain(text).replace("`", "'")
+    return f"`{short[:_LONGEST_SHOWN]}{'...' if len(short) > _LONGEST_SHOWN else ''}`"
