@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lavra.cli import doctor, ingest, serve, sql, up
+from lavra.cli import doctor, ingest, init, serve, sql, up
 from lavra.cli.console import err, out
 from lavra.errors import LavraError
 
@@ -35,6 +35,7 @@ def build_app() -> typer.Typer:
 
     doctor.register(app)
     ingest.register(app)
+    init.register(app)
     serve.register(app)
     sql.register(app)
     up.register(app)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from lavra.landing import types
 from lavra.scaffold import comments, naming, roles
 from lavra.scaffold.models import (
-    CONNECTION,
     Column,
     Input,
     Join,
@@ -28,9 +27,18 @@ _BIGGEST = 2**63 - 1
 _ROOM_TO_GROW = 1000  # a total keeps its type until the file has this many times its rows
 
 
-def models_of(plan: TablePlan, plans: dict[str, TablePlan], domain: str) -> Iterator[Model]:
-    """Yield the models of one file, from Bronze to Gold; ``plans`` are all, by name."""
-    yield _bronze(plan, domain)
+def models_of(
+    plan: TablePlan, plans: dict[str, TablePlan], connection: str, domain: str
+) -> Iterator[Model]:
+    """Yield the models of one file, from Bronze to Gold.
+
+    Args:
+        plan: What is made of the file.
+        plans: All files' plans, by name.
+        connection: What lands the file.
+        domain: The project's name.
+    """
+    yield _bronze(plan, connection, domain)
     yield _silver(plan, domain)
     yield _detail(plan, plans, domain)
     if plan.mart:
@@ -48,7 +56,7 @@ def _row_id(plan: TablePlan) -> str:
     return naming.unique(_ROW_ID, [column.name for column in plan.profile.columns])
 
 
-def _bronze(plan: TablePlan, domain: str) -> Model:
+def _bronze(plan: TablePlan, connection: str, domain: str) -> Model:
     file = plan.profile.path.name
     landed = ", ".join(
         f"{identifier(column.landed)}::{sql_type(column.type)}" for column in plan.profile.columns
@@ -72,7 +80,7 @@ def _bronze(plan: TablePlan, domain: str) -> Model:
         f"are of the {plan.profile.rows:,} rows that it had when this model was written.",
         grain=(_RAW_ID,),
         audits=(_not_null_audit((_RAW_ID,)), _unique_audit((_RAW_ID,))),
-        inputs=(Input("landed", f"@bronze({CONNECTION}, {plan.name}, {landed})", ("*",)),),
+        inputs=(Input("landed", f"@bronze({connection}, {plan.name}, {landed})", ("*",)),),
         columns=tuple(columns),
     )  # fmt: skip
 

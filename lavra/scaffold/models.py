@@ -9,9 +9,6 @@ from lavra.scaffold import naming
 from lavra.scaffold.plan import TablePlan
 from lavra.scaffold.templating import render
 
-CONNECTION = "files"
-"""The connection that lands the files, and so their namespace in Bronze."""
-
 _SQL_TYPES = {
     types.STRING: "TEXT",
     types.BOOLEAN: "BOOLEAN",

@@ -7,17 +7,13 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-import yaml
-
 from lavra.scaffold import naming
 from lavra.scaffold.layers import models_of
-from lavra.scaffold.models import CONNECTION, Model
+from lavra.scaffold.models import Model
 from lavra.scaffold.plan import TablePlan, plan_tables
+from lavra.scaffold.sources import sources_of
 from lavra.scaffold.templating import render
 from lavra.scaffold.unit_tests import unit_tests
-
-COPIED_BYTES = 10 * 1024 * 1024
-"""A file of up to this size is copied into the project; a bigger one is no thing for git."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +51,15 @@ def plan_project(
         SourceError: a file is missing, empty or malformed.
         ConfigurationError: two files would make tables of the same name.
     """
-    sources = [path.expanduser() for path in csv] or [sample_csv()]
-    plans = plan_tables(sources)
-    copies = {
-        f"data/{plan.profile.path.name}": plan.profile.path
-        for plan in plans
-        if not csv or (not in_place and plan.profile.path.stat().st_size <= COPIED_BYTES)
-    }
-    copied = {path: place for place, path in copies.items()}
+    plans = plan_tables([path.expanduser() for path in csv] or [sample_csv()])
+    sources = sources_of(plans, in_place=in_place and bool(csv))
     by_name = {plan.name: plan for plan in plans}
-    models = [model for plan in plans for model in models_of(plan, by_name, name)]
+    models = [
+        model
+        for source in sources
+        for plan in source.plans
+        for model in models_of(plan, by_name, source.name, name)
+    ]
     texts = {
         "lavra.toml": render("lavra.toml", name=name, time_zone=time_zone),
         ".gitignore": render("gitignore"),
@@ -73,10 +68,10 @@ def plan_project(
             title=naming.title(name),
             name=name,
             plans=plans,
-            copied={plan.name for plan in plans if plan.profile.path in copied},
+            copied={plan.name for source in sources if source.is_copied for plan in source.plans},
             gold={plan.name: _gold_of(plan, models) for plan in plans},
         ),
-        f"airbyte/connections/{CONNECTION}.yaml": _connection(plans, copied),
+        **{source.path: source.yaml() for source in sources},
         "sqlmesh_project/config.py": render("config.py"),
         **{model.path: model.sql() for model in models},
         **{
@@ -84,19 +79,14 @@ def plan_project(
             for plan in plans
         },
     }
+    copies = {
+        f"{source.root}/{plan.profile.path.name}": plan.profile.path
+        for source in sources
+        if source.is_copied
+        for plan in source.plans
+    }
     return Project(texts, copies, tuple(plans))
 
 
 def _gold_of(plan: TablePlan, models: Sequence[Model]) -> list[Model]:
     return [model for model in models if model.source is plan and model.layer == "gold"]
-
-
-def _connection(plans: Sequence[TablePlan], copied: dict[Path, str]) -> str:
-    streams = [
-        {
-            "name": plan.name,
-            "path": copied.get(plan.profile.path, str(plan.profile.path.absolute())),
-        }
-        for plan in plans
-    ]
-    return yaml.safe_dump({"name": CONNECTION, "streams": streams}, sort_keys=False)

@@ -7,6 +7,7 @@ import unicodedata
 from functools import cache
 from typing import Any
 
+import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 _LONGEST_COMMENT = 300
@@ -27,7 +28,23 @@ def _environment() -> Environment:
 
 def render(template: str, **context: Any) -> str:
     """Return a template of ``lavra/scaffold/templates`` filled in; a missing name is an error."""
-    return _environment().get_template(template).render(**context)
+    return _environment().get_template(f"{template}.jinja").render(**context)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes equal values out each time: anchors are for machines."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        """Indent the items of a list, as people do."""
+        super().increase_indent(flow, indentless=False)
+
+
+def to_yaml(value: Any) -> str:
+    """Return a value as YAML, in its own order."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def sql_literal(text: str) -> str:

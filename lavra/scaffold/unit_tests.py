@@ -10,13 +10,12 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import yaml
-
 from lavra.landing import types
 from lavra.scaffold.layers import row_key
 from lavra.scaffold.plan import Mart, Measure, TablePlan
 from lavra.scaffold.profile import ColumnProfile
 from lavra.scaffold.roles import Aggregate
+from lavra.scaffold.templating import to_yaml
 
 _ZONE = "America/Sao_Paulo"  # where half past one in UTC still is the day before
 _MOMENT = datetime(2024, 1, 15, 1, 30)  # noqa: DTZ001 - stands for a column without a zone
@@ -33,7 +32,7 @@ def unit_tests(plan: TablePlan, plans: dict[str, TablePlan], domain: str) -> str
         tests[f"test_gold_{plan.mart.name}"] = _mart(plan, plan.mart, domain)
     for rollup in plan.rollups:
         tests[f"test_gold_{rollup.name}"] = _rollup(plan, rollup.name, rollup.category, domain)
-    return yaml.safe_dump(tests, sort_keys=False, allow_unicode=True, width=100)
+    return to_yaml(tests)
 
 
 def _case(model: str, inputs: dict[str, list[Row]], rows: list[Row], **more: Any) -> Row:
@@ -121,9 +120,7 @@ def _mart(plan: TablePlan, mart: Mart, domain: str) -> Row:
     about = f"Rows of one {mart.unit} come together."
     zone = {"vars": {"time_zone": _ZONE}} if zoned else {}
     name = f"gold_{domain}.{mart.name}"
-    return _case(
-        name, {f"silver_{domain}.{plan.name}": rows}, expected, description=about, **zone
-    )
+    return _case(name, {f"silver_{domain}.{plan.name}": rows}, expected, description=about, **zone)
 
 
 def _rollup(plan: TablePlan, name: str, category: str, domain: str) -> Row:
@@ -183,21 +180,17 @@ def _period(moment: Any, unit: str, *, zoned: bool) -> Any:
 def _value(column: ColumnProfile, number: int) -> Any:
     """Return a made-up value of a column's type, another one for each number."""
     kind = column.type
-    match kind.name:
-        case types.BOOLEAN:
-            return number % 2 == 1
-        case types.INTEGER:
-            return 10 * number
-        case types.NUMBER:
-            return 2.5 * number
-        case types.DECIMAL:
-            # Halves are the same number in binary and decimal, so that YAML says them exactly.
-            return float(Decimal(number) / 2) if kind.scale else number
-        case types.DATE:
-            return (_MOMENT + timedelta(days=number)).date()
-        case types.TIMESTAMP | types.TIMESTAMP_TZ:
-            return _MOMENT + timedelta(days=number)
-        case types.TIME:
-            return f"10:30:0{number}"
-        case _:
-            return f"{column.name} {number}"
+    day = _MOMENT + timedelta(days=number)
+    # Halves are the same number in binary and decimal, so that YAML says them exactly.
+    half = float(Decimal(number) / 2) if kind.scale else number
+    made_up: dict[str, Any] = {
+        types.BOOLEAN: number % 2 == 1,
+        types.INTEGER: 10 * number,
+        types.NUMBER: 2.5 * number,
+        types.DECIMAL: half,
+        types.DATE: day.date(),
+        types.TIME: f"10:30:0{number}",
+        types.TIMESTAMP: day,
+        types.TIMESTAMP_TZ: day,
+    }
+    return made_up.get(kind.name, f"{column.name} {number}")

@@ -7,10 +7,33 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from lavra.errors import ConfigurationError
 from lavra.scaffold.project import Project
+from lavra.settings import Settings
 
 _NO_OBSTACLE = frozenset({".git"})
+
+
+def check_settings(name: str, time_zone: str) -> None:
+    """Refuse a name or time zone that the project's settings would refuse later.
+
+    Raises:
+        ConfigurationError: the name or the time zone is wrong.
+    """
+    try:
+        Settings(project=Path(), name=name, time_zone=time_zone)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}"
+            for e in error.errors(include_input=False, include_url=False)
+        )
+        raise ConfigurationError(
+            f"That cannot be: {wrong}.",
+            remedy="A name starts with a letter and holds a-z, 0-9 and _; "
+            "a time zone is one like America/Sao_Paulo.",
+        ) from error
 
 
 def check_folder(folder: Path, *, force: bool) -> None:
