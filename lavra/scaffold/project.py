@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from lavra.scaffold import naming
+from lavra.scaffold.dashboard import dashboard_files
 from lavra.scaffold.layers import models_of
 from lavra.scaffold.models import Model
 from lavra.scaffold.plan import TablePlan, plan_tables
@@ -79,6 +80,7 @@ def plan_project(
             for plan in plans
         },
     }
+    texts |= dashboard_files(plans, name, naming.title(name))
     copies = {
         f"{source.root}/{plan.profile.path.name}": plan.profile.path
         for source in sources

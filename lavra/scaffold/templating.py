@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 _LONGEST_COMMENT = 300
 _LONGEST_SHOWN = 60
+_ONE_LINE = 70
 
 
 @cache
@@ -40,6 +41,23 @@ class _Dumper(yaml.SafeDumper):
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
         """Indent the items of a list, as people do."""
         super().increase_indent(flow, indentless=False)
+
+
+class FlowMap(dict[str, Any]):
+    """A mapping that stands on one line in YAML."""
+
+
+def _represent_flow_map(dumper: yaml.SafeDumper, value: FlowMap) -> yaml.Node:
+    return dumper.represent_mapping("tag:yaml.org,2002:map", value, flow_style=True)
+
+
+def _represent_list(dumper: yaml.SafeDumper, value: list[Any]) -> yaml.Node:
+    short = all(isinstance(item, str) for item in value) and sum(map(len, value)) < _ONE_LINE
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=short)
+
+
+_Dumper.add_representer(FlowMap, _represent_flow_map)
+_Dumper.add_representer(list, _represent_list)
 
 
 def to_yaml(value: Any) -> str:
