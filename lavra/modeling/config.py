@@ -48,7 +48,6 @@ def project_config(project_root: Path | str, *, start: str = "2024-01-01") -> Co
         loader=LakeLoader,
         format=FormatConfig(append_newline=True),
         disable_anonymized_analytics=True,
-        format=FormatConfig(append_newline=True),
         model_defaults=ModelDefaultsConfig(
             dialect="duckdb", start=start, cron="@daily", allow_partials=True
         ),
