@@ -13,6 +13,9 @@ import pytest
 from lavra.catalog import Catalog, open_catalog
 from lavra.settings import Settings, load_settings
 from lavra.storage import LakeStorage, open_storage
+from tests.lake_project import lake, lake_template
+
+__all__ = ["lake", "lake_template"]  # fixtures
 
 BUCKET = "lavra-test"
 

@@ -6,10 +6,26 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from pydantic import Field
-from sqlmesh.core.config.connection import DuckDBConnectionConfig, PostgresConnectionConfig
+from sqlmesh.core.config.connection import (
+    ConnectionConfig,
+    DuckDBConnectionConfig,
+    PostgresConnectionConfig,
+)
+from sqlmesh.core.engine_adapter import EngineAdapter
+from sqlmesh.core.engine_adapter.duckdb import DuckDBEngineAdapter
+from sqlmesh.core.engine_adapter.shared import CommentCreationView
 
 from lavra.ducklake import LAKE
 from lavra.modeling.lake import active_lake
+
+
+class LakeEngineAdapter(DuckDBEngineAdapter):
+    """SQLMesh's DuckDB adapter, without comments on views: DuckLake refuses those on columns.
+
+    Descriptions of the views' columns are those of the tables, and stand in the releases.
+    """
+
+    COMMENT_CREATION_VIEW = CommentCreationView.UNSUPPORTED
 
 
 class LakeConnectionConfig(DuckDBConnectionConfig):
@@ -22,6 +38,18 @@ class LakeConnectionConfig(DuckDBConnectionConfig):
     type_: Literal["lavra_lake"] = Field(alias="type", default="lavra_lake")
     catalogs: dict[str, str] = {LAKE: "lavra"}  # noqa: RUF012 - a pydantic field
     concurrent_tasks: Literal[1] = 1
+
+    def create_engine_adapter(
+        self, register_comments_override: bool = False, concurrent_tasks: int | None = None
+    ) -> EngineAdapter:
+        """Return a new adapter: SQLMesh would share one by file name, and the lake is no file."""
+        return ConnectionConfig.create_engine_adapter(
+            self, register_comments_override, concurrent_tasks
+        )
+
+    @property
+    def _engine_adapter(self) -> type[EngineAdapter]:
+        return LakeEngineAdapter
 
     @property
     def _connection_kwargs_keys(self) -> set[str]:

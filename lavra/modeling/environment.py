@@ -90,7 +90,7 @@ def inputs_now(
         evaluation = evaluations.get(physical_table)
         inputs[f"model:{model}"] = [physical_table, evaluation.number if evaluation else None]
     for (namespace, stream), files in landed.items():
-        inputs[f"landed:{namespace}.{stream}"] = sorted(files)
+        inputs[f"landed:{namespace}.{stream}"] = sorted(f.rsplit("/", 1)[-1] for f in files)
     return inputs
 
 
