@@ -1,0 +1,21 @@
+# Small when idle: nothing runs but the catalog, and that on a shared core.
+module "stack" {
+  source = "../../stack"
+
+  catalog = {
+    backup = { retained = 7 }
+    tier   = "db-f1-micro"
+  }
+  deletion_protection = var.deletion_protection
+  github              = var.github
+  images              = var.images
+  labels              = { environment = "dev" }
+  name                = "lavra-dev"
+  project_id          = var.project_id
+  region              = var.region
+  service = {
+    resources = { cache_gib = 1, cpu = 1, memory_gib = 3 }
+    scaling   = { max_instances = 1, min_instances = 0 }
+  }
+  time_zone = var.time_zone
+}

@@ -1,0 +1,27 @@
+# A second zone stands by for the catalog, and one instance of the service always runs.
+module "stack" {
+  source = "../../stack"
+
+  catalog = {
+    backup            = { recovery_days = 7, retained = 30 }
+    disk              = { initial_gb = 20, max_gb = 500 }
+    high_availability = true
+    tier              = "db-custom-2-7680"
+  }
+  deletion_protection = var.deletion_protection
+  github              = var.github
+  images              = var.images
+  labels              = { environment = "prod" }
+  lake = {
+    bronze_nearline_after_days = 90
+    recovery_days              = 30
+  }
+  name       = "lavra-prod"
+  project_id = var.project_id
+  region     = var.region
+  service = {
+    resources = { cache_gib = 8, cpu = 4, memory_gib = 16 }
+    scaling   = { max_instances = 10, min_instances = 1 }
+  }
+  time_zone = var.time_zone
+}

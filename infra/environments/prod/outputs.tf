@@ -1,0 +1,29 @@
+output "catalog_credentials" {
+  description = "What infra/bin/catalog_credentials.py asks for."
+  value       = module.stack.catalog_credentials
+}
+
+output "github_provider" {
+  description = "The `workload_identity_provider` of google-github-actions/auth. Null without GitHub."
+  value       = module.stack.github_provider
+}
+
+output "jobs" {
+  description = "The Cloud Run jobs: what they do => their name."
+  value       = module.stack.jobs
+}
+
+output "lake_url" {
+  description = "The lake's URL: LAVRA_LAKE_URL."
+  value       = module.stack.lake_url
+}
+
+output "registry_url" {
+  description = "What the images' names start with."
+  value       = module.stack.registry_url
+}
+
+output "service_url" {
+  description = "Where the query service is reached: LAVRA_SERVICE_URL. Null without its image."
+  value       = module.stack.service_url
+}

@@ -1,0 +1,42 @@
+variable "deletion_protection" {
+  description = "Whether catalog and service are protected from deletion; false is applied before `terraform destroy`."
+  type        = bool
+  default     = true
+}
+
+variable "github" {
+  description = "The GitHub repository whose workflows push images and start jobs (module identity). Null: none."
+  type = object({
+    project_number = string
+    ref            = optional(string, "refs/heads/main")
+    repository     = string
+    repository_id  = string
+  })
+  default = null
+}
+
+variable "images" {
+  description = "Images of the parts, by digest. Empty at the first apply: the registry must stand before they can be pushed."
+  type = object({
+    job     = optional(string)
+    service = optional(string)
+  })
+  default = {}
+}
+
+variable "project_id" {
+  description = "The Google Cloud project."
+  type        = string
+}
+
+variable "region" {
+  description = "The region of everything."
+  type        = string
+  default     = "southamerica-east1"
+}
+
+variable "time_zone" {
+  description = "The lake's business time zone, as in lavra.toml: schedules are written in it."
+  type        = string
+  default     = "America/Sao_Paulo"
+}

@@ -1,0 +1,27 @@
+variable "apis" {
+  description = "The Google APIs that the lake uses."
+  type        = set(string)
+  default = [
+    "artifactregistry.googleapis.com",
+    "cloudscheduler.googleapis.com",
+    "compute.googleapis.com",
+    "iam.googleapis.com",
+    "iamcredentials.googleapis.com",
+    "run.googleapis.com",
+    "secretmanager.googleapis.com",
+    "servicenetworking.googleapis.com",
+    "sqladmin.googleapis.com",
+    "storage.googleapis.com",
+    "sts.googleapis.com",
+  ]
+
+  validation {
+    condition     = alltrue([for api in var.apis : endswith(api, ".googleapis.com")])
+    error_message = "apis are full names, such as run.googleapis.com."
+  }
+}
+
+variable "project_id" {
+  description = "The Google Cloud project."
+  type        = string
+}

@@ -1,0 +1,2 @@
+prefix     = "lavra-test"
+project_id = "example"

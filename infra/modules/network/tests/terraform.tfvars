@@ -1,0 +1,3 @@
+name       = "lavra-test"
+project_id = "example"
+region     = "southamerica-east1"

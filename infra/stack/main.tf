@@ -1,0 +1,125 @@
+# The whole lake of one environment: the modules, and what each is told of the others.
+#
+# Order of life: the foundation stands without any image. Then come the images, each part when its
+# image is named: the jobs first, because the service is ready only once there is a release.
+
+module "apis" {
+  source = "../modules/apis"
+
+  project_id = var.project_id
+}
+
+module "network" {
+  source = "../modules/network"
+
+  name       = var.name
+  project_id = module.apis.project_id
+  region     = var.region
+}
+
+module "identity" {
+  source = "../modules/identity"
+
+  github     = var.github
+  prefix     = var.name
+  project_id = module.apis.project_id
+}
+
+module "registry" {
+  source = "../modules/registry"
+
+  kms_key    = var.kms_key
+  labels     = local.labels
+  name       = var.name
+  project_id = module.apis.project_id
+  region     = var.region
+  writers    = { for account in ["deployer"] : account => module.identity.emails[account] if var.github != null }
+}
+
+module "lake" {
+  source = "../modules/lake"
+
+  bronze_nearline_after_days = var.lake.bronze_nearline_after_days
+  force_destroy              = var.lake.force_destroy
+  kms_key                    = var.kms_key
+  labels                     = local.labels
+  location                   = var.region
+  name                       = coalesce(var.lake.bucket, "${var.project_id}-${var.name}-lake")
+  project_id                 = module.apis.project_id
+  readers                    = { service = module.identity.emails.service }
+  recovery_days              = var.lake.recovery_days
+  writers                    = { worker = module.identity.emails.worker }
+}
+
+module "catalog" {
+  source = "../modules/catalog"
+
+  backup              = var.catalog.backup
+  deletion_protection = var.deletion_protection
+  disk                = var.catalog.disk
+  high_availability   = var.catalog.high_availability
+  kms_key             = var.kms_key
+  labels              = local.labels
+  name                = "${var.name}-catalog"
+  network_id          = module.network.network_id
+  project_id          = module.apis.project_id
+  region              = var.region
+  service_accounts    = { for part in ["service", "superset", "worker"] : part => module.identity.emails[part] }
+  tier                = var.catalog.tier
+}
+
+module "jobs" {
+  source   = "../modules/worker"
+  for_each = var.images.job == null ? {} : var.jobs
+
+  catalog         = { ca_secret = module.catalog.ca_secret, url_secret = module.catalog.url_secrets.worker }
+  command         = each.value.command
+  image           = var.images.job
+  labels          = local.labels
+  lake_url        = module.lake.lake_url
+  max_retries     = each.value.max_retries
+  name            = "${var.name}-${each.key}"
+  project_id      = module.apis.project_id
+  region          = var.region
+  resources       = each.value.resources
+  secrets         = each.value.secrets
+  service_account = module.identity.emails.worker
+  timeout_s       = each.value.timeout_s
+  vpc             = module.network.vpc
+
+  schedule = each.value.cron == null ? null : {
+    cron            = each.value.cron
+    paused          = each.value.paused
+    service_account = module.identity.emails.scheduler
+    time_zone       = var.time_zone
+  }
+  starters = {
+    for account in ["deployer"] : account => "serviceAccount:${module.identity.emails[account]}"
+    if var.github != null && each.value.deployer_may_start
+  }
+}
+
+module "query_service" {
+  source = "../modules/query_service"
+  count  = var.images.service == null ? 0 : 1
+
+  access              = var.service.access
+  catalog             = { ca_secret = module.catalog.ca_secret, url_secret = module.catalog.url_secrets.service }
+  deletion_protection = var.deletion_protection
+  image               = var.images.service
+  ingress             = var.service.ingress
+  invokers            = var.service.access == "network" ? {} : merge(var.service.invokers, { superset = "serviceAccount:${module.identity.emails.superset}" })
+  labels              = local.labels
+  lake_url            = module.lake.lake_url
+  name                = "${var.name}-service"
+  project_id          = module.apis.project_id
+  region              = var.region
+  resources           = var.service.resources
+  scaling             = var.service.scaling
+  service_account     = module.identity.emails.service
+  vpc                 = module.network.vpc
+}
+
+locals {
+  labels = merge({ lake = var.name }, var.labels)
+}

@@ -1,0 +1,29 @@
+output "catalog_credentials" {
+  description = "What infra/bin/catalog_credentials.py asks for."
+  value       = module.catalog.credentials
+}
+
+output "github_provider" {
+  description = "The `workload_identity_provider` of google-github-actions/auth. Null without GitHub."
+  value       = module.identity.github_provider
+}
+
+output "jobs" {
+  description = "The Cloud Run jobs: what they do => their name."
+  value       = { for name, job in module.jobs : name => job.job }
+}
+
+output "lake_url" {
+  description = "The lake's URL: LAVRA_LAKE_URL."
+  value       = module.lake.lake_url
+}
+
+output "registry_url" {
+  description = "What the images' names start with."
+  value       = module.registry.url
+}
+
+output "service_url" {
+  description = "Where the query service is reached: LAVRA_SERVICE_URL. Null without its image."
+  value       = one(module.query_service[*].service_url)
+}

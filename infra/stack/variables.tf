@@ -1,0 +1,152 @@
+variable "catalog" {
+  description = "The catalog's database; module catalog tells of each value."
+  type = object({
+    backup = optional(object({
+      recovery_days = optional(number, 7)
+      retained      = optional(number, 14)
+      start_time    = optional(string, "05:00")
+    }), {})
+    disk = optional(object({
+      initial_gb = optional(number, 10)
+      max_gb     = optional(number, 100)
+    }), {})
+    high_availability = optional(bool, false)
+    tier              = optional(string, "db-g1-small")
+  })
+  default = {}
+}
+
+variable "deletion_protection" {
+  description = "Whether catalog and service are protected from deletion; set it to false, and apply, before `terraform destroy`."
+  type        = bool
+  default     = true
+}
+
+variable "github" {
+  description = "The GitHub repository whose workflows push images and start jobs; module identity tells of each value."
+  type = object({
+    project_number = string
+    ref            = optional(string, "refs/heads/main")
+    repository     = string
+    repository_id  = string
+  })
+  default = null
+}
+
+variable "images" {
+  description = "Images of the parts, by digest. A part without one is not there."
+  type = object({
+    job     = optional(string)
+    service = optional(string)
+  })
+  default = {}
+}
+
+variable "jobs" {
+  description = <<-EOT
+    What the worker does: name => job. `cron` null: only by hand or by a workflow.
+
+    - `deployer_may_start`: whether GitHub's workflows may start it.
+    - `secrets`: name of a variable => secret in Secret Manager, such as a source's password. `roles/secretmanager.secretAccessor` on it is granted where the secret is made.
+  EOT
+  type = map(object({
+    command            = list(string)
+    cron               = optional(string)
+    deployer_may_start = optional(bool, false)
+    max_retries        = optional(number, 1)
+    paused             = optional(bool, false)
+    resources = optional(object({
+      cpu         = optional(number, 2)
+      memory_gib  = optional(number, 4)
+      scratch_gib = optional(number, 1)
+    }), {})
+    secrets   = optional(map(string), {})
+    timeout_s = optional(number, 3600)
+  }))
+  default = {
+    # Brings models to the project's state, and releases.
+    apply-models = {
+      command            = ["sqlmesh", "-p", "sqlmesh_project", "plan", "--auto-apply", "--no-prompts"]
+      deployer_may_start = true
+      max_retries        = 0
+    }
+    land = {
+      command = ["lavra", "ingest", "run"]
+      cron    = "5 * * * *"
+    }
+    # Computes the intervals that are due, and releases.
+    run-models = {
+      command = ["sqlmesh", "-p", "sqlmesh_project", "run"]
+      cron    = "20 * * * *"
+    }
+  }
+}
+
+variable "kms_key" {
+  description = "Cloud KMS key for the lake, the catalog and the images. Null: Google's own keys."
+  type        = string
+  default     = null
+}
+
+variable "labels" {
+  description = "Labels of all that takes labels; `lake` is added."
+  type        = map(string)
+  default     = {}
+}
+
+variable "lake" {
+  description = "The lake's bucket; module lake tells of each value. `bucket` null: <project>-<name>-lake."
+  type = object({
+    bronze_nearline_after_days = optional(number)
+    bucket                     = optional(string)
+    force_destroy              = optional(bool, false)
+    recovery_days              = optional(number, 7)
+  })
+  default = {}
+
+  validation {
+    condition     = var.lake.recovery_days >= var.catalog.backup.recovery_days
+    error_message = "lake.recovery_days is no less than catalog.backup.recovery_days: a catalog restored further back would name files that are gone."
+  }
+}
+
+variable "name" {
+  description = "Name of this lake in this environment, and start of all names: lavra-dev."
+  type        = string
+}
+
+variable "project_id" {
+  description = "The Google Cloud project."
+  type        = string
+}
+
+variable "region" {
+  description = "The region of everything, such as southamerica-east1."
+  type        = string
+}
+
+variable "service" {
+  description = "The query service; module query_service tells of each value."
+  type = object({
+    access   = optional(string, "iam")
+    ingress  = optional(string, "internal")
+    invokers = optional(map(string), {})
+    resources = optional(object({
+      cache_gib  = optional(number, 1)
+      cpu        = optional(number, 2)
+      memory_gib = optional(number, 4)
+    }), {})
+    scaling = optional(object({
+      concurrency   = optional(number, 40)
+      max_instances = optional(number, 4)
+      min_instances = optional(number, 0)
+    }), {})
+  })
+  default = {}
+}
+
+variable "time_zone" {
+  description = "The lake's business time zone, in which the jobs' schedules are written."
+  type        = string
+  default     = "Etc/UTC"
+}

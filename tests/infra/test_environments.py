@@ -1,0 +1,205 @@
+"""Both environments plan, and what they plan is closed, least-privileged and rightly configured."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from typer.main import get_command
+
+from lavra.cli.main import build_app
+from lavra.settings import Settings, load_settings
+from tests.infra.conftest import INFRA, REPOSITORY, Terraform, copy_infra
+
+ENVIRONMENTS = ("dev", "prod")
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+PROJECT = "acme-lake"
+VARIABLES = f"""
+github     = {{ project_number = "123", repository = "acme/lake", repository_id = "456" }}
+images     = {{ job = "registry/job@{DIGEST}", service = "registry/service@{DIGEST}" }}
+project_id = "{PROJECT}"
+"""
+# Who may do anything, or nearly so, in a whole project.
+BROAD = re.compile(r"^roles/(owner|editor|viewer)$|[aA]dmin$")
+
+Resource = dict[str, Any]
+
+
+@pytest.fixture(scope="module", params=ENVIRONMENTS)
+def planned(
+    request: pytest.FixtureRequest, terraform: Terraform, tmp_path_factory: pytest.TempPathFactory
+) -> list[Resource]:
+    """Every resource that the first apply of an environment with all images creates."""
+    infra = copy_infra(tmp_path_factory.mktemp(request.param) / "infra")
+    folder = infra / "environments" / request.param
+    (folder / "terraform.tfvars").write_text(VARIABLES)
+    terraform.init(folder)
+    plan = terraform.plan(folder)
+    return [
+        {"type": change["type"], "address": change["address"], **change["change"]["after"]}
+        for change in plan["resource_changes"]
+        if change["change"]["actions"] == ["create"]
+    ]
+
+
+def test_environment_variables_are_settings(planned: list[Resource], project: Path) -> None:
+    """What the modules set has the names, and values, that Lavra reads."""
+    containers = list(_containers(planned))
+    assert containers
+    known = {
+        str(field.validation_alias or f"LAVRA_{name.upper()}")
+        for name, field in Settings.model_fields.items()
+    }
+    for address, container in containers:
+        names = {variable["name"] for variable in container["env"]}
+        assert names <= known, f"{address} sets what is no setting: {names - known}"
+        assert {"LAVRA_CATALOG_URL", "LAVRA_LAKE_URL", "LAVRA_STATE_DIR"} <= names
+        with pytest.MonkeyPatch.context() as environment:
+            for variable in container["env"]:
+                if not variable["value_source"]:
+                    environment.setenv(variable["name"], variable["value"])
+            settings = load_settings(project)
+        assert settings.lake_url.startswith(f"gs://{PROJECT}-lavra-")
+        mounts = {mount["name"]: mount["mount_path"] for mount in container["volume_mounts"]}
+        assert str(settings.state_dir) == mounts["state"]
+
+
+def test_no_secret_is_in_the_plan(planned: list[Resource]) -> None:
+    for address, container in _containers(planned):
+        secret = {v["name"] for v in container["env"] if v["value_source"]}
+        assert "LAVRA_CATALOG_URL" in secret, address
+        assert not [
+            v for v in container["env"] if "://" in (v["value"] or "") and "@" in v["value"]
+        ]
+    assert not _of(planned, "google_secret_manager_secret_version")
+    assert not _of(planned, "google_service_account_key")
+    assert not _of(planned, "google_sql_user")
+
+
+def test_jobs_run_commands_that_exist(planned: list[Resource]) -> None:
+    commands = [
+        container["command"] for _, container in _containers(planned) if container["command"]
+    ]
+    assert len(commands) == 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SQLMesh's own, of its libraries
+        from sqlmesh.cli.main import cli as sqlmesh
+    programs = {"lavra": get_command(build_app()), "sqlmesh": sqlmesh}
+    for command in commands:
+        known: click.Command = programs[command[0]]
+        for word in command[1:]:
+            options = {name for option in known.params for name in option.opts}
+            if isinstance(known, click.Group) and word in known.commands:
+                known = known.commands[word]
+            else:
+                assert word in options or not word.startswith("-"), f"{command}: {word}"
+        assert not isinstance(known, click.Group), f"{command} names no command"
+
+
+def test_nothing_is_public(planned: list[Resource]) -> None:
+    for resource in planned:
+        member = str(resource.get("member", ""))
+        assert "allUsers" not in member, resource["address"]
+        assert "allAuthenticatedUsers" not in member, resource["address"]
+    for bucket in _of(planned, "google_storage_bucket"):
+        assert bucket["public_access_prevention"] == "enforced"
+        assert bucket["uniform_bucket_level_access"] is True
+        assert bucket["force_destroy"] is False
+    for service in _of(planned, "google_cloud_run_v2_service"):
+        closed = service["ingress"] == "INGRESS_TRAFFIC_INTERNAL_ONLY"
+        assert closed or not service["invoker_iam_disabled"], service["address"]
+    for instance in _of(planned, "google_sql_database_instance"):
+        assert instance["settings"][0]["ip_configuration"][0]["ipv4_enabled"] is False
+
+
+def test_accounts_have_exactly_the_documented_roles(planned: list[Resource]) -> None:
+    """docs/deploy.md says who may do what and why; the plan grants that, and nothing else."""
+    granted = set()
+    for resource in planned:
+        if not resource["type"].endswith("_iam_member"):
+            continue
+        assert not resource["type"].startswith("google_project_"), "roles are never project-wide"
+        assert not BROAD.search(resource["role"]), resource["address"]
+        granted.add((_account(resource), resource["role"], _target(resource)))
+    documented = set()
+    page = (REPOSITORY / "docs" / "deploy.md").read_text("utf-8")
+    section = page.split("## Who may do what", 1)[1].split("\n## ", 1)[0]
+    for row in re.findall(
+        r"^\| `(\w+)` \| `(roles/[\w.]+)` \| ([^|]+) \| [^|]+ \|$", section, re.MULTILINE
+    ):
+        documented |= {(row[0], row[1], target) for target in re.findall(r"`([\w<>-]+)`", row[2])}
+    assert granted == documented
+
+
+def test_every_account_that_runs_something_is_our_own(planned: list[Resource]) -> None:
+    ours = {
+        f"{account['account_id']}@{PROJECT}.iam.gserviceaccount.com"
+        for account in _of(planned, "google_service_account")
+    }
+    running = set()
+    for resource in planned:
+        if resource["type"] == "google_cloud_run_v2_service":
+            running.add(resource["template"][0]["service_account"])
+        elif resource["type"] == "google_cloud_run_v2_job":
+            running.add(resource["template"][0]["template"][0]["service_account"])
+    assert running <= ours
+    assert len(running) == 2, "service and worker run as different accounts"
+
+
+def test_foundation_stands_without_images(terraform: Terraform, infra: Path) -> None:
+    folder = infra / "environments" / "dev"
+    terraform.init(folder)
+    plan = terraform.plan(folder, f"-var=project_id={PROJECT}")
+    types = {change["type"] for change in plan["resource_changes"]}
+    assert {"google_storage_bucket", "google_sql_database_instance"} <= types
+    assert not {kind for kind in types if kind.startswith("google_cloud_run")}
+
+
+def test_environments_differ_in_values_only() -> None:
+    for name in ("variables.tf", "outputs.tf"):
+        texts = {(INFRA / "environments" / env / name).read_text("utf-8") for env in ENVIRONMENTS}
+        assert len(texts) == 1, name
+    for environment in ENVIRONMENTS:
+        text = (INFRA / "environments" / environment / "versions.tf").read_text("utf-8")
+        assert f'prefix = "lavra/{environment}"' in text
+
+
+def _of(planned: list[Resource], kind: str) -> list[Resource]:
+    return [resource for resource in planned if resource["type"] == kind]
+
+
+def _containers(planned: list[Resource]) -> Iterator[tuple[str, Resource]]:
+    """Yield the address of each Cloud Run service and job, and its container."""
+    for service in _of(planned, "google_cloud_run_v2_service"):
+        for container in service["template"][0]["containers"]:
+            yield service["address"], container
+    for job in _of(planned, "google_cloud_run_v2_job"):
+        for container in job["template"][0]["template"][0]["containers"]:
+            yield job["address"], container
+
+
+def _account(resource: Resource) -> str:
+    """Return which of our accounts a grant is to (or acts as, for GitHub's identity)."""
+    if resource["member"].startswith("principalSet:"):
+        return "github"
+    found = re.fullmatch(
+        rf"serviceAccount:lavra-(?:dev|prod)-(\w+)@{PROJECT}\.iam\.gserviceaccount\.com",
+        resource["member"],
+    )
+    assert found, resource
+    return found[1]
+
+
+def _target(resource: Resource) -> str:
+    """Return what a grant is on, without the environment's prefix."""
+    for key in ("bucket", "secret_id", "repository", "name"):
+        if resource.get(key):
+            name = str(resource[key])
+            short = re.sub(rf"^({PROJECT}-)?lavra-(dev|prod)-?", "", name)
+            return short or "registry"
+    return "deployer"  # a grant on a service account: its name is known after apply
