@@ -157,7 +157,7 @@ class StepRunner:
             else:
                 self._errors[step.name] = failure
                 if not self._cancelled:
-                    self._set(step.name, "failed", elapsed_s=elapsed_s, detail=failure.message)
+                    self._set(step.name, "failed", elapsed_s=elapsed_s, detail=failure.message.split("\n")[0])
                 else:
                     self._states[step.name] = "failed"
             self._advance()
