@@ -66,16 +66,31 @@ def ensure_environment(
         ConfigurationError: no suitable Python, or uv is not installed.
         ProcessError: the installation failed; the message holds what uv said last.
     """
-    lock = locked or Path(str(files("lavra.dashboards") / "superset_side" / "requirements.txt"))
-    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
-    root = settings.superset_environments_dir or Path(platformdirs.user_cache_dir("lavra"))
-    folder = root.expanduser().absolute() / f"superset-{digest}"
-    if not (folder / _COMPLETE).exists():
+    lock = locked or _shipped_lock()
+    folder = environment_folder(settings, lock)
+    if not is_complete(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _exclusive(folder.with_suffix(".lock")):
-            if not (folder / _COMPLETE).exists():
+            if not is_complete(folder):
                 _make(folder, lock, report or (lambda _: None))
     return SupersetEnvironment(folder, driver_folder(settings.state / "superset" / "driver"))
+
+
+def environment_folder(settings: Settings, locked: Path | None = None) -> Path:
+    """Return where the environment of a lock (default: the shipped one) is, made or not."""
+    lock = locked or _shipped_lock()
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
+    root = settings.superset_environments_dir or Path(platformdirs.user_cache_dir("lavra"))
+    return root.expanduser().absolute() / f"superset-{digest}"
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether the environment in ``folder`` was made to the end."""
+    return (folder / _COMPLETE).exists()
+
+
+def _shipped_lock() -> Path:
+    return Path(str(files("lavra.dashboards") / "superset_side" / "requirements.txt"))
 
 
 def _make(folder: Path, lock: Path, report: Report) -> None:

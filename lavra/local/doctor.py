@@ -271,7 +271,11 @@ def _leftovers(settings: Settings) -> Check:
 
 
 def _superset(settings: Settings) -> Check:
-    folder = settings.state / "superset"
-    if not folder.exists():
-        return Check("superset", "ok", "not installed yet; `lavra up` does it")
-    return Check("superset", "ok", f"in {folder}")
+    from lavra.dashboards.environment import environment_folder, is_complete  # noqa: PLC0415
+
+    folder = environment_folder(settings)
+    if is_complete(folder):
+        return Check("superset", "ok", f"installed in {folder}")
+    if folder.exists():
+        return Check("superset", "ok", "half installed; `lavra up` makes it anew")
+    return Check("superset", "ok", "not installed yet; `lavra up` does it")

@@ -132,8 +132,9 @@ class Lake:
             table = min(tables, key=lambda t: (t["row_count"] == 0, t["schema"], t["name"]))
             ready["sample"] = f"select * from {table['schema']}.{table['name']} limit 3"  # noqa: S608 - shown only
         if self.options.superset:
-            superset = importlib.import_module("lavra.dashboards.superset")
-            ready["login"] = list(superset.admin_credentials(self.settings))
+            from lavra.dashboards.superset import admin_credentials  # noqa: PLC0415
+
+            ready["login"] = list(admin_credentials(self.settings))
         return ready
 
     # What each step does. Each returns a remark for the person.
@@ -214,9 +215,10 @@ class Lake:
         return run
 
     def _start_superset(self) -> str:
-        superset = importlib.import_module("lavra.dashboards.superset")
+        from lavra.dashboards.superset import server_command  # noqa: PLC0415
+
         url = f"http://{self.settings.superset_host}:{self.settings.superset_port}"
-        command, environment = superset.server_command(self.settings)
+        command, environment = server_command(self.settings)
         self.superset = Server(
             "superset", "Superset", command, {**self._environment(), **environment},
             lambda: _answers(f"{url}/health"),

@@ -157,7 +157,8 @@ class StepRunner:
             else:
                 self._errors[step.name] = failure
                 if not self._cancelled:
-                    self._set(step.name, "failed", elapsed_s=elapsed_s, detail=failure.message.split("\n")[0])
+                    first = failure.message.split("\n", 1)[0]
+                    self._set(step.name, "failed", elapsed_s=elapsed_s, detail=first)
                 else:
                     self._states[step.name] = "failed"
             self._advance()

@@ -5,7 +5,6 @@ A program can be stopped at any moment, its group included; a call in a thread c
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable
 
@@ -14,11 +13,17 @@ from lavra.settings import Settings, load_settings
 
 
 def _superset_environment(settings: Settings) -> None:
-    importlib.import_module("lavra.dashboards.superset").ensure_environment(settings)
+    from lavra.dashboards.environment import ensure_environment  # noqa: PLC0415
+
+    ensure_environment(settings, report=print)
 
 
 def _superset_bootstrap(settings: Settings) -> None:
-    importlib.import_module("lavra.dashboards.superset").bootstrap(settings)
+    from lavra.dashboards.superset import bootstrap  # noqa: PLC0415
+
+    outcome = bootstrap(settings, report=print)
+    for name, seconds in outcome.timings_s.items():
+        print(f"{name}: {seconds:.1f} s")
 
 
 TASKS: dict[str, Callable[[Settings], None]] = {
