@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lavra.cli import doctor, ingest, init, serve, sql, up
+from lavra.cli import doctor, ingest, init, release, serve, sql, up
 from lavra.cli.console import err, out
 from lavra.errors import LavraError
 
@@ -36,6 +36,7 @@ def build_app() -> typer.Typer:
     doctor.register(app)
     ingest.register(app)
     init.register(app)
+    release.register(app)
     serve.register(app)
     sql.register(app)
     up.register(app)

@@ -6,12 +6,11 @@ model's fingerprint, does not depend on what the macro expands to.
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from sqlglot import exp
 from sqlmesh.core.macros import MacroEvaluator, macro
 from sqlmesh.utils.errors import SQLMeshError
 
+from lavra.landing.manifest import current_files
 from lavra.modeling.lake import active_lake
 
 CONTRACT_COLUMNS = {
@@ -64,8 +63,7 @@ def bronze(
 def landed_files(namespace: str, stream: str) -> list[str]:
     """Return the files of a stream that count now, as DuckDB takes them."""
     lake = active_lake()
-    manifest = import_module("lavra.landing.manifest")
-    return list(manifest.current_files(lake.catalog, lake.storage, namespace, stream))
+    return current_files(lake.catalog, lake.storage, namespace, stream)
 
 
 def _declared(columns: tuple[exp.Expr, ...]) -> dict[str, exp.DataType]:
