@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lavra.cli import doctor, ingest, init, release, serve, sql, up
+from lavra.cli import dashboards, doctor, ingest, init, release, serve, sql, up
 from lavra.cli.console import err, out
 from lavra.errors import LavraError
 
@@ -33,6 +33,7 @@ def build_app() -> typer.Typer:
             out.print(version("lavra"))
             raise typer.Exit
 
+    dashboards.register(app)
     doctor.register(app)
     ingest.register(app)
     init.register(app)

@@ -6,8 +6,15 @@ models (``sqlmesh_project/models/gold/<domain>/metrics.yaml``), so nobody writes
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
+import json
+import os
 import re
-from dataclasses import dataclass, field
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -183,46 +190,65 @@ def gold_of_release(release: Release) -> Gold:
 def gold_of_models(settings: Settings) -> Gold:
     """Return the tables as the project's Gold models declare them, without any server.
 
+    Loading a SQLMesh project takes seconds, so the outcome is kept in the state folder for as
+    long as no file of the project changes.
+
     Raises:
         DashboardError: the SQLMesh project does not load.
         ConfigurationError: SQLMesh is not installed.
     """
+    kept = settings.state / "superset" / "gold.json"
+    digest = _digest_of_models(settings.project)
     try:
-        from sqlmesh import Context  # noqa: PLC0415 - seconds to import
-        from sqlmesh.utils.errors import SQLMeshError  # noqa: PLC0415
-    except ImportError as error:
+        found = json.loads(kept.read_text("utf-8"))
+        if found["digest"] == digest:
+            return Gold(_from_plain(table) for table in found["tables"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # nothing kept, or by another version: load the models
+    gold = _load_models(settings)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    draft = kept.with_suffix(f".draft{os.getpid()}")
+    tables = [asdict(table) for table in gold.tables.values()]
+    draft.write_text(json.dumps({"digest": digest, "tables": tables}), "utf-8")
+    draft.replace(kept)
+    return gold
+
+
+def _digest_of_models(project: Path) -> str:
+    digest = hashlib.sha256(version("lavra").encode())
+    root = project / "sqlmesh_project"
+    for path in sorted(root.rglob("*")):
+        inside = path.relative_to(root)
+        if path.suffix in {".sql", ".py", ".yaml", ".yml", ".csv"} and not any(
+            part.startswith(".") for part in inside.parts
+        ):
+            digest.update(str(inside).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _from_plain(table: dict[str, Any]) -> GoldTable:
+    columns = {name: Column(**column) for name, column in table.pop("columns").items()}
+    return GoldTable(**(table | {"columns": columns, "metrics": {}}))
+
+
+def _load_models(settings: Settings) -> Gold:
+    if importlib.util.find_spec("sqlmesh") is None:
         raise ConfigurationError(
             "SQLMesh is not installed, so the Gold models cannot be read.",
             remedy="Install lavra[models].",
-        ) from error
+        )
     root = settings.project / "sqlmesh_project"
     if not root.is_dir():
         return Gold(())
-    try:
-        context = Context(paths=[str(root)])
-        return Gold(_of_model(model) for model in context.models.values() if _is_gold(model))
-    except SQLMeshError as error:
+    # A program of its own: SQLMesh forks, logs and warns as it pleases when it is imported.
+    done = subprocess.run(
+        [sys.executable, "-m", "lavra.dashboards.model_reader", str(root)],
+        env=os.environ | {"LAVRA_PROJECT": str(settings.project)},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
         raise DashboardError(
-            f"The SQLMesh project in {root} does not load: {error}",
+            f"The SQLMesh project in {root} does not load:\n{done.stderr.strip()[-2000:]}",
             remedy="`sqlmesh -p sqlmesh_project lint` says more.",
-        ) from error
-
-
-def _is_gold(model: Any) -> bool:
-    return bool(str(model.schema_name).startswith(GOLD_PREFIX)) and not model.kind.is_external
-
-
-def _of_model(model: Any) -> GoldTable:
-    comments = model.column_descriptions
-    types = model.columns_to_types or {}
-    time_column = getattr(model, "time_column", None)
-    return GoldTable(
-        schema=model.schema_name,
-        name=model.view_name,
-        columns={
-            name: Column(name, kind.sql(dialect="duckdb"), comments.get(name, ""))
-            for name, kind in types.items()
-        },
-        description=model.description or "",
-        time_column=time_column.column.name if time_column else None,
-    )
+        )
+    return Gold(_from_plain(table) for table in json.loads(done.stdout.splitlines()[-1]))

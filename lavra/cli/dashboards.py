@@ -1,0 +1,74 @@
+"""`lavra dashboards`: lint, import, check."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from lavra.cli.console import out, print_json, print_table
+from lavra.errors import DashboardError
+
+group = typer.Typer(help="Dashboards as code: the YAML in superset/assets.", no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print a list of objects.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the command line."""
+    app.add_typer(group, name="dashboards")
+
+
+@group.command()
+def lint(*, as_json: AsJson = False) -> None:
+    """Check the dashboards against the Gold models and their metrics; no server is needed."""
+    from lavra.dashboards import lint as linter  # noqa: PLC0415
+    from lavra.dashboards.gold import gold_of_models  # noqa: PLC0415
+    from lavra.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings()
+    assets, _, problems = linter.lint(settings.project, gold_of_models(settings))
+    if as_json:
+        print_json([{"problem": problem} for problem in problems])
+    else:
+        for problem in problems:
+            out.print(problem, soft_wrap=True, markup=False)
+        if not problems:
+            out.print(f"{len(assets.charts)} charts, {len(assets.dashboards)} dashboards: no fault")
+    if problems:
+        raise typer.Exit(1)
+
+
+@group.command("import")
+def import_() -> None:
+    """Bring the dashboards to Superset, over whatever its editor changed; prune what is gone."""
+    from lavra.dashboards import superset  # noqa: PLC0415
+    from lavra.settings import load_settings  # noqa: PLC0415
+
+    outcome = superset.bootstrap(load_settings(), force_import=True, report=out.print)
+    for name in outcome.pruned:
+        out.print(f"removed {name}", markup=False)
+    steps = ", ".join(f"{name} {seconds} s" for name, seconds in outcome.timings_s.items())
+    out.print(f"imported ({steps})")
+
+
+@group.command()
+def check(*, as_json: AsJson = False) -> None:
+    """Ask every chart of every dashboard for its data; name each that fails or is empty."""
+    from lavra.dashboards import superset  # noqa: PLC0415
+    from lavra.dashboards.client import SupersetClient  # noqa: PLC0415
+    from lavra.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings()
+    url = f"http://{settings.superset_host}:{settings.superset_port}"
+    with SupersetClient(url, superset.admin_credentials(settings)) as client:
+        found = client.check()
+    if as_json:
+        print_json([asdict(item) for item in found])
+    else:
+        rows = [(c.dashboard, c.chart, c.rows, c.error) for c in found]
+        print_table(["dashboard", "chart", "rows", "error"], rows, "There is no dashboard.")
+    bad = [item for item in found if not item.is_good]
+    if bad:
+        raise DashboardError(f"{len(bad)} of {len(found)} charts failed or are empty.")

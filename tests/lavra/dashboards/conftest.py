@@ -1,0 +1,150 @@
+"""A lake with this repository's dashboards over made-up Gold tables, and a real Superset."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from lavra.dashboards import superset
+from lavra.dashboards.client import SupersetClient
+from lavra.dashboards.environment import SupersetEnvironment
+from lavra.settings import Settings, load_settings
+from tests.conftest import free_port
+from tests.query_service.conftest import Lake, close_lake, make_lake, serving
+
+REPOSITORY = Path(__file__).parents[3]
+
+_DAYS = "date '2025-01-01' + (i % 365)::int"
+GOLD = {
+    "fct_orders": f"""
+        select i as order_id, i % 97 as customer_id,
+            (({_DAYS})::timestamp + to_seconds(i % 86400))::timestamp as ordered_at,
+            ({_DAYS})::date as order_date, date_trunc('month', {_DAYS})::date as order_month,
+            ['placed', 'paid', 'shipped', 'delivered', 'returned', 'cancelled'][1 + i % 6]
+                as status,
+            ['web', 'app', 'marketplace', 'store'][1 + i % 4] as channel,
+            ['SP', 'RJ', 'MG', 'BA', 'PR', 'RS'][1 + i % 6] as state,
+            ['credit_card', 'pix', 'boleto'][1 + i % 3] as payment_method,
+            1 + i % 4 as item_count, (20 + i % 300)::decimal(18, 2) as gross_revenue,
+            0::decimal(18, 2) as discount, 10::decimal(18, 2) as shipping,
+            (20 + i % 300)::decimal(18, 2) as net_revenue,
+            null::timestamp as paid_at, 2::int as days_to_pay, i % 9 = 0 as is_paid_late
+        from range(3000) t(i)""",
+    "daily_category_sales": f"""
+        select ({_DAYS})::date as order_date,
+            ['Beleza', 'Informática', 'Livros', 'Móveis', 'Pet'][1 + i % 5] as category,
+            3::bigint as order_count, 4::bigint as quantity,
+            (100 + i % 90)::decimal(18, 2) as revenue
+        from range(1500) t(i)""",
+    "daily_seller_sales": f"""
+        select ({_DAYS})::date as order_date, 's' || i % 20 as seller_id,
+            'Vendedor ' || i % 20 as seller_name, ['SP', 'RJ'][1 + i % 2] as seller_state,
+            2::bigint as order_count, (50 + i % 70)::decimal(18, 2) as revenue
+        from range(1500) t(i)""",
+    "customer_retention": """
+        select (date '2025-01-01' + to_months(c::int))::date as cohort_month,
+            m::int as month_number,
+            100::bigint as cohort_size, (60 - 4 * m)::bigint as active_customers,
+            (0.6 - 0.04 * m)::decimal(6, 4) as retention_rate
+        from range(11) a(c), range(11) b(m) where c + m < 12""",
+    "customer_segments": """
+        select i as customer_id, 5::int as recency_days, 3::bigint as frequency,
+            100::decimal(18, 2) as monetary,
+            ['champion', 'loyal', 'promising', 'new', 'at_risk', 'dormant'][1 + i % 6] as segment
+        from range(600) t(i)""",
+}
+
+
+@dataclass(frozen=True)
+class RunningSuperset:
+    """A Superset that serves this repository's dashboards."""
+
+    url: str
+    settings: Settings
+    environment: SupersetEnvironment
+    lake: Lake
+    first: superset.Outcome
+    first_s: float
+
+    def client(self) -> SupersetClient:
+        """A session as the administrator."""
+        return SupersetClient(self.url, superset.admin_credentials(self.settings))
+
+
+@pytest.fixture(scope="session")
+def dashboards_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    """A lake with the commerce domain's Gold tables and this repository's dashboards."""
+    root = tmp_path_factory.mktemp("dashboards") / "lake"
+    lake = make_lake(root)
+    for folder in ("superset", "sqlmesh_project"):
+        shutil.copytree(
+            REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns(".cache", "logs")
+        )
+    lake.duck.execute("create schema lake.gold_commerce")
+    for name, select in GOLD.items():
+        lake.duck.execute(f"create table lake.gold_commerce.{name} as {select}")
+    lake.release()
+    yield lake
+    close_lake(lake)
+
+
+@pytest.fixture(scope="session")
+def superset_environment(dashboards_lake: Lake) -> SupersetEnvironment:
+    """Superset's environment, made when this machine has none yet."""
+    return superset.ensure_environment(dashboards_lake.settings)
+
+
+@pytest.fixture(scope="session")
+def running_superset(
+    dashboards_lake: Lake, superset_environment: SupersetEnvironment
+) -> Iterator[RunningSuperset]:
+    """The service, and Superset bootstrapped from empty metadata, both running."""
+    with serving(dashboards_lake.settings) as service:
+        settings = load_settings(
+            dashboards_lake.settings.project,
+            service_url=str(service.base_url).rstrip("/"),
+            superset_port=free_port(),
+        )
+        started = time.monotonic()
+        outcome = superset.bootstrap(settings, superset_environment, dashboards_lake.catalog)
+        took_s = time.monotonic() - started
+        command, variables = superset.server_command(settings, superset_environment)
+        log = (settings.state / "superset" / "server.log").open("wb")
+        process = subprocess.Popen(
+            command, env=variables, cwd=settings.state, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+        url = f"http://127.0.0.1:{settings.superset_port}"
+        try:
+            _wait_for(f"{url}/health", process)
+            yield RunningSuperset(
+                url, settings, superset_environment, dashboards_lake, outcome, took_s
+            )
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            log.close()
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "Superset ended"
+        try:
+            if httpx.get(url, timeout=5, trust_env=False).status_code == 200:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.3)
+    raise TimeoutError(url)
