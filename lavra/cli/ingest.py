@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -110,11 +111,11 @@ def status(connections: Names = None, as_json: AsJson = False) -> None:
         print_json([_plain(dataclasses.asdict(one)) for one in statuses])
         return
     print_table(
-        ["stream", "mode", "landed", "rows", "size", "fresh", "last run"],
+        ["stream", "landed (UTC)", "rows", "size", "fresh", "last run"],
         [
             (
                 f"{one.namespace}.{one.stream}", one.sync_mode,
-                f"{one.landed_at:%Y-%m-%d %H:%M:%S} UTC" if one.landed_at else "never",
+                f"{one.landed_at.astimezone(dt.UTC):%Y-%m-%d %H:%M}" if one.landed_at else "never",
                 f"{one.row_count:,}", _size(one.bytes),
                 {None: "", True: "yes", False: "no"}[one.is_fresh],
                 f"{one.last_status}: {one.last_error}" if one.last_error else one.last_status,

@@ -186,7 +186,7 @@ class BronzeWriter:
             self.schema,
             compression="zstd",
             compression_level=1,
-            use_dictionary=[name for name in self.schema.names if name != RAW_ID],
+            use_dictionary=_repetitive(self.schema),
             # Raw ids count up: what they share with the one before is not stored again.
             column_encoding={RAW_ID: "DELTA_BYTE_ARRAY"},
         )
@@ -243,6 +243,12 @@ class BronzeWriter:
             ],
             fields=list(META_TYPE),
         )
+
+
+def _repetitive(schema: pa.Schema) -> list[str]:
+    """Return the columns worth a dictionary: text often repeats itself, numbers rarely do."""
+    texts = [f.name for f in schema if pa.types.is_string(f.type) and f.name != RAW_ID]
+    return [*texts, EXTRACTED_AT, GENERATION_ID, f"{META}.sync_id"]
 
 
 @cache

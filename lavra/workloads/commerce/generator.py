@@ -9,21 +9,30 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import unicodedata
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from lavra.workloads.commerce import reference as ref
+from lavra.workloads.commerce.columns import (
+    DAY_S,
+    Array,
+    ascii_name,
+    long_tail,
+    money,
+    places,
+    product_ids,
+    seller_ids,
+    spoiled_email,
+    spoiled_text,
+    timestamps,
+)
+from lavra.workloads.commerce.ledger import payments_of, stock_movements
 
 DEFAULT_CUSTOMERS = 20_000
 DEFAULT_DAYS = 800
 UTC_OFFSET_S = -3 * 3600  # Brasília has had no summer time since 2019
-DAY_S = 86_400
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
@@ -52,12 +61,12 @@ def generate(
         days: How far back it goes.
     """
     rng = np.random.default_rng(seed)
-    catalogue = _Catalogue(rng, scale)
+    catalogue = Catalogue(rng, scale)
     end_s = end.timestamp()
-    customers = _Customers(rng, max(20, round(DEFAULT_CUSTOMERS * scale)), end_s, days)
-    orders = _Orders(rng, customers, end_s)
-    items = _Items(rng, orders, catalogue, end_s)
-    payments = _payments(rng, orders, items, end_s)
+    customers = Customers(rng, max(20, round(DEFAULT_CUSTOMERS * scale)), end_s, days)
+    orders = Orders(rng, customers, end_s)
+    items = Items(rng, orders, catalogue, end_s)
+    payments = payments_of(rng, orders, items, end_s)
     return Shop(
         categories=catalogue.categories(),
         sellers=catalogue.sellers(),
@@ -66,11 +75,11 @@ def generate(
         orders=orders.table(rng, end_s),
         order_items=items.table(rng),
         payments=payments,
-        stock_movements=_stock_movements(rng, orders, items, catalogue, end_s),
+        stock_movements=stock_movements(rng, orders, items, catalogue, end_s),
     )
 
 
-class _Calendar:
+class Calendar:
     """Bends shop time (0 to 1) into seconds since the epoch."""
 
     def __init__(self, rng: np.random.Generator, end_s: float, days: int) -> None:
@@ -93,10 +102,13 @@ class _Calendar:
         self._edges, self._cumulative = edges, cumulative / cut
 
     def to_seconds(self, shop_time: Array) -> Array:
+        """Return seconds since the epoch."""
         return np.asarray(np.interp(shop_time, self._cumulative, self._edges))
 
 
-class _Catalogue:
+class Catalogue:
+    """What the shop sells: one element per product, and who sells it."""
+
     def __init__(self, rng: np.random.Generator, scale: float) -> None:
         self.size = max(60, round(1_500 * math.sqrt(scale)))
         self.seller_count = max(8, round(120 * math.sqrt(scale)))
@@ -107,26 +119,20 @@ class _Catalogue:
         price = typical[self.category] * rng.lognormal(0.0, 0.55, self.size)
         self.price = np.floor(price.clip(5, 5_000)) + 0.90
         self.weight = np.round(weights[self.category] * rng.lognormal(0.0, 0.5, self.size))
-        self.seller = _long_tail(rng, self.seller_count, self.size, exponent=0.8)
+        self.seller = long_tail(rng, self.seller_count, self.size, exponent=0.8)
         # A few products make most of the sales, a long tail makes the rest.
         rank = rng.permutation(self.size) + 1
         self.popularity = rank**-0.95 / (rank**-0.95).sum()
         self._rng = rng
-        self._seller_place = _places(rng, self.seller_count)
-
-    @staticmethod
-    def product_ids(index: Array) -> pa.Array:
-        return pa.array([f"P-{number:05d}" for number in index + 1])
-
-    @staticmethod
-    def seller_ids(index: Array) -> pa.Array:
-        return pa.array([f"S-{number:04d}" for number in index + 1])
+        self._seller_place = places(rng, self.seller_count)
 
     def categories(self) -> pa.Table:
+        """Return the rows of ``categories.csv``."""
         rows = [{"Category": c[0], "Category EN": c[1], "Department": c[2]} for c in ref.CATEGORIES]
         return pa.Table.from_pylist(rows)
 
     def sellers(self) -> pa.Table:
+        """Return the rows of ``sellers.csv``."""
         count, rng = self.seller_count, self._rng
         states, cities = self._seller_place
         words = rng.integers(0, len(ref.SELLER_WORDS), count)
@@ -134,7 +140,7 @@ class _Catalogue:
         commission = rng.choice([8.5, 10.0, 12.5, 14.0], count)
         zip_codes = rng.integers(1_000, 99_999, count)
         return pa.table({
-            "Seller ID": self.seller_ids(np.arange(count)),
+            "Seller ID": seller_ids(np.arange(count)),
             "Name": [f"{ref.SELLER_WORDS[w]} {ref.SELLER_NAMES[n]}"
                      for w, n in zip(words, names, strict=True)],
             "City": cities,
@@ -144,6 +150,7 @@ class _Catalogue:
         })  # fmt: skip
 
     def products(self) -> pa.Table:
+        """Return the rows of ``products.csv``."""
         rng, size = self._rng, self.size
         kinds = [ref.CATEGORIES[c][6] for c in self.category]
         picks = rng.integers(0, 1 << 30, size)
@@ -156,27 +163,30 @@ class _Catalogue:
         launched = dt.date(2019, 1, 1).toordinal() + rng.integers(0, 1_400, size)
         missing = rng.random(size) < 0.02
         return pa.table({
-            "Product ID": self.product_ids(np.arange(size)),
+            "Product ID": product_ids(np.arange(size)),
             "Name": names,
             "Category": [None if m and i % 2 else ref.CATEGORIES[c][0]
                          for i, (c, m) in enumerate(zip(self.category, missing, strict=True))],
             "Price (BRL)": [f"{price:.2f}" for price in self.price],
             "Weight (g)": [None if m else int(w)
                            for w, m in zip(self.weight, missing, strict=True)],
-            "Seller ID": self.seller_ids(self.seller),
+            "Seller ID": seller_ids(self.seller),
             "Barcode": [f"{number:013d}" for number in rng.integers(10**9, 10**12, size)],
             "Launched On": [dt.date.fromordinal(int(day)) for day in launched],
         })  # fmt: skip
 
 
-class _Customers:
+class Customers:
+    """One element per customer, in order of signing up."""
+
     def __init__(self, rng: np.random.Generator, count: int, end_s: float, days: int) -> None:
         self.count = count
-        self.calendar = _Calendar(rng, end_s, days)
+        self.calendar = Calendar(rng, end_s, days)
         self.signed_up = np.sort(rng.random(count) ** 1.5)  # in shop time
-        self.states, self.cities = _places(rng, count)
+        self.states, self.cities = places(rng, count)
 
     def table(self, rng: np.random.Generator) -> pa.Table:
+        """Return the table, with doubles and careless entries."""
         count = self.count
         first = rng.integers(0, len(ref.FIRST_NAMES), count)
         last = rng.integers(0, len(ref.LAST_NAMES), count)
@@ -185,7 +195,7 @@ class _Customers:
         ]
         numbers = rng.integers(1, 9_999, count)
         emails: list[str | None] = [
-            f"{_ascii(name)}{number}@example.com.br"
+            f"{ascii_name(name)}{number}@example.com.br"
             for name, number in zip(names, numbers, strict=True)
         ]
         signed_up = self.calendar.to_seconds(self.signed_up)
@@ -195,10 +205,10 @@ class _Customers:
             names[twin] = names[twin - 1].upper()
             emails[twin] = (emails[twin - 1] or "").upper()
         for index in np.flatnonzero(rng.random(count) < 0.008):
-            emails[index] = _spoiled_email(emails[index] or "", int(index))
+            emails[index] = spoiled_email(emails[index] or "", int(index))
         cities, states = list(self.cities), list(self.states)
         for index in np.flatnonzero(rng.random(count) < 0.10):
-            cities[index] = _spoiled_text(cities[index], int(index))
+            cities[index] = spoiled_text(cities[index], int(index))
         for index in np.flatnonzero(rng.random(count) < 0.012):
             states[index] = None if index % 3 else states[index].lower()
         phones = rng.integers(10**7, 10**8, count)
@@ -208,14 +218,14 @@ class _Customers:
             "phone": [None if n % 13 == 0 else f"+55119{n}" for n in phones],
             "city": cities, "state": states,
             "marketing_opt_in": rng.random(count) < 0.35,
-            "signed_up_at": _timestamps(signed_up), "updated_at": _timestamps(signed_up),
+            "signed_up_at": timestamps(signed_up), "updated_at": timestamps(signed_up),
         })  # fmt: skip
 
 
-class _Orders:
+class Orders:
     """One element per order, in order of time."""
 
-    def __init__(self, rng: np.random.Generator, customers: _Customers, end_s: float) -> None:
+    def __init__(self, rng: np.random.Generator, customers: Customers, end_s: float) -> None:
         rhythm = rng.lognormal(0.45, 0.95, customers.count)
         wanted = 1 + rng.poisson(rhythm * 1.9)
         wanted[rng.random(customers.count) < 0.07] = 0  # signed up, never bought
@@ -271,6 +281,7 @@ class _Orders:
         self.coupon = np.where(rng.random(self.count) < 0.12, rng.integers(0, 3, self.count), 3)
 
     def table(self, rng: np.random.Generator, end_s: float) -> pa.Table:
+        """Return the table, with a few orders dated in the future."""
         channel = rng.choice(4, self.count, p=[0.44, 0.36, 0.15, 0.05])
         coupons = np.array(["BEMVINDO", "FRETE10", "VOLTA5", None], dtype=object)
         at = self.at.copy()
@@ -280,21 +291,21 @@ class _Orders:
         return pa.table({
             "order_id": np.arange(1, self.count + 1),
             "customer_id": self.customer + 1,
-            "ordered_at": _timestamps(at),
+            "ordered_at": timestamps(at),
             "status": self.statuses[self.stage],
             "channel": np.array(["web", "app", "marketplace", "store"])[channel],
             "coupon": pa.array(coupons[self.coupon], pa.string()),
-            "discount": _money(self.discount), "shipping": _money(self.shipping),
+            "discount": money(self.discount), "shipping": money(self.shipping),
             "ship_to_city": self.cities, "ship_to_state": self.states,
-            "updated_at": _timestamps(self.updated_at),
+            "updated_at": timestamps(self.updated_at),
         })  # fmt: skip
 
 
-class _Items:
+class Items:
     """One element per order item."""
 
     def __init__(
-        self, rng: np.random.Generator, orders: _Orders, catalogue: _Catalogue, end_s: float
+        self, rng: np.random.Generator, orders: Orders, catalogue: Catalogue, end_s: float
     ) -> None:
         per_order = 1 + rng.poisson(0.55, orders.count) + (rng.random(orders.count) < 0.08)
         self.order = np.repeat(np.arange(orders.count), per_order)
@@ -313,124 +324,19 @@ class _Items:
         self.updated_at = orders.at[self.order]
 
     def table(self, rng: np.random.Generator) -> pa.Table:
+        """Return the table, with a few wrong quantities and unknown products."""
         quantity = self.quantity.copy()
         wrong = rng.random(self.count) < 0.0012
         quantity[wrong] = -quantity[wrong] * (rng.random(int(wrong.sum())) < 0.7)
-        products = _Catalogue.product_ids(self.product).to_pylist()
+        products = product_ids(self.product).to_pylist()
         for index in np.flatnonzero(rng.random(self.count) < 0.0012):
             products[index] = "P-99999" if index % 2 else "?"
         return pa.table({
             "order_item_id": np.arange(1, self.count + 1),
             "order_id": self.order + 1,
             "product_id": products,
-            "seller_id": _Catalogue.seller_ids(self.seller),
+            "seller_id": seller_ids(self.seller),
             "quantity": quantity,
-            "unit_price": _money(self.price),
-            "updated_at": _timestamps(self.updated_at),
+            "unit_price": money(self.price),
+            "updated_at": timestamps(self.updated_at),
         })  # fmt: skip
-
-
-def _payments(rng: np.random.Generator, orders: _Orders, items: _Items, end_s: float) -> pa.Table:
-    methods = np.array(["credit_card", "pix", "boleto", "voucher"])
-    installments = np.where(orders.method == 0, rng.choice([1, 2, 3, 6, 10], orders.count), 1)
-    amount = items.gross - orders.discount + orders.shipping
-    failed = orders.unpaid & (orders.due_at + 3 * DAY_S < end_s)
-    refunded = (orders.returned | orders.cancelled) & orders.is_paid
-    status = np.select(
-        [refunded, orders.is_paid, failed], ["refunded", "paid", "failed"], "pending"
-    )
-    order_id = np.arange(1, orders.count + 1)
-    order_id[rng.random(orders.count) < 0.0004] += 10_000_000  # pays for no order we know
-    return pa.table({
-        "payment_id": np.arange(1, orders.count + 1),
-        "order_id": order_id,
-        "method": methods[orders.method],
-        "installments": installments,
-        "amount": _money(amount),
-        "status": status,
-        "due_at": _timestamps(orders.due_at),
-        "paid_at": _timestamps(orders.paid_at, valid=orders.is_paid),
-        "updated_at": _timestamps(np.maximum(orders.at, np.minimum(orders.updated_at, end_s))),
-    })  # fmt: skip
-
-
-def _stock_movements(
-    rng: np.random.Generator, orders: _Orders, items: _Items, catalogue: _Catalogue, end_s: float
-) -> pa.Table:
-    """Every sold item leaves the stock, a returned one comes back, and purchases refill it."""
-    sold = ~orders.cancelled[items.order]
-    back = orders.returned[items.order]
-    at = orders.at[items.order]
-    start = float(at.min()) if items.count else end_s
-    month = ((at - start) // (30 * DAY_S)).astype(int)
-    months = int(month.max()) + 1 if items.count else 1
-    cell = items.product * months + month
-    demand = np.bincount(cell[sold], items.quantity[sold], minlength=catalogue.size * months)
-    purchased = np.ceil(demand * rng.uniform(1.0, 1.25, demand.size)).astype(int)
-    purchased[::months] += 3  # what the shop opened with
-    bought = np.flatnonzero(purchased)
-    counted = rng.choice(catalogue.size, catalogue.size // 10, replace=False)
-    numbers = np.arange(1, items.count + 1)
-    none = np.zeros(0, dtype=int)
-    parts = (
-        ("purchase", bought // months, purchased[bought], none,
-         start - 3600 + (bought % months) * 30.0 * DAY_S),
-        ("sale", items.product[sold], -items.quantity[sold], numbers[sold], at[sold]),
-        ("return", items.product[back], items.quantity[back], numbers[back],
-         orders.returned_at[items.order][back]),
-        ("adjustment", counted, rng.choice([-1, 1, 2], counted.size), none,
-         rng.uniform(start, end_s, counted.size)),
-    )  # fmt: skip
-    kinds = np.concatenate([np.repeat(name, product.size) for name, product, *_ in parts])
-    moved = np.concatenate([part[4] for part in parts])
-    item = np.concatenate([p[3] if p[3].size else np.zeros(p[1].size, dtype=int) for p in parts])
-    order = np.argsort(moved, kind="stable")
-    return pa.table({
-        "movement_id": np.arange(1, moved.size + 1),
-        "product_id": _Catalogue.product_ids(np.concatenate([p[1] for p in parts])[order]),
-        "kind": kinds[order],
-        "quantity": np.concatenate([part[2] for part in parts])[order],
-        "order_item_id": pa.array(item[order], mask=item[order] == 0),
-        "moved_at": _timestamps(moved[order]),
-        "updated_at": _timestamps(moved[order]),
-    })  # fmt: skip
-
-
-def _long_tail(rng: np.random.Generator, kinds: int, size: int, *, exponent: float) -> Array:
-    weights = (rng.permutation(kinds) + 1.0) ** -exponent
-    return rng.choice(kinds, size, p=weights / weights.sum())
-
-
-def _places(rng: np.random.Generator, count: int) -> tuple[Array, Array]:
-    shares = np.array([place[1] for place in ref.PLACES])
-    state = rng.choice(len(ref.PLACES), count, p=shares / shares.sum())
-    pick = rng.random(count) ** 1.8  # the first city of a state is its largest
-    cities = [ref.PLACES[s][2][int(p * len(ref.PLACES[s][2]))]
-              for s, p in zip(state, pick, strict=True)]  # fmt: skip
-    states = np.array([place[0] for place in ref.PLACES], dtype=object)[state]
-    return states, np.array(cities, dtype=object)
-
-
-def _timestamps(seconds: Array, valid: Array | None = None) -> pa.Array:
-    micros = np.round(seconds * 1e3).astype("int64") * 1000
-    mask = None if valid is None else ~valid
-    return pa.array(micros, mask=mask).cast(pa.timestamp("us", "UTC"))
-
-
-def _money(values: Array) -> pa.Array:
-    return pa.array(np.round(values, 2)).cast(pa.decimal128(12, 2))
-
-
-def _ascii(name: str) -> str:
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return plain.lower().replace(" ", ".")
-
-
-def _spoiled_email(email: str, index: int) -> str | None:
-    spoiled = (None, email.replace("@", " at "), email.replace("@", ""), f" {email} ", "-", "x@")
-    return spoiled[index % len(spoiled)]
-
-
-def _spoiled_text(text: str, index: int) -> str:
-    spoiled = (text.upper(), text.lower(), f"  {text}", f"{text} ", text.replace(" ", "  "))
-    return spoiled[index % len(spoiled)]
