@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -62,7 +63,7 @@ def _compare(server: LocalPostgres, root: Path, rows: int, rounds: int) -> Ratio
             copy = _seconds(
                 lambda: connection.execute(f"copy orders to '{target}' (format csv)".encode())
             )
-            land = _seconds(lambda: _land(server.url(), root / f"lake{number}", rows))
+            land = _seconds(partial(_land, server.url(), root / f"lake{number}", rows))
             if number > 0:
                 copied.append(copy)
                 landed.append(land)
