@@ -182,8 +182,10 @@ class _Cursor:
         oldest = newest
         if self._lag is not None:
             # A row from the future must not hide the rows of the meantime.
-            newest = sql.SQL("least({}, transaction_timestamp())").format(newest)
-            oldest = sql.SQL("{} - {}").format(newest, sql.Literal(self._lag))
+            # (Not least(): it passes over a null, and so would call an empty table read.)
+            now = sql.SQL("transaction_timestamp()")
+            newest = sql.SQL("case when {0} > {1} then {1} else {0} end").format(newest, now)
+            oldest = sql.SQL("({}) - {}").format(newest, sql.Literal(self._lag))
         zone = sql.SQL("::timestamp" if self._kind.name == types.TIMESTAMP else "")
         row = connection.execute(
             sql.SQL("select ({}){}::text, ({}){}::text from {}").format(

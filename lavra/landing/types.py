@@ -92,13 +92,14 @@ class LandedType:
 # DuckDB's casts are kinder than a contract may be ('1.5' to 2, '1.239' to 1.24), so some are
 # guarded by the form that loses nothing.
 _GUARDED = "case when regexp_full_match({text}, '{form}') then {cast} end"
+_FINITE = "case when isfinite({cast}) then {cast} end"
 _ISO_CASTS = {
     BOOLEAN: f"case when lower({{text}}) in {_TRUE} then true "
     f"when lower({{text}}) in {_FALSE} then false end",
     NUMBER: "try_cast({text} as double)",
     TIME: "try_cast({text} as time)",
-    TIMESTAMP: "try_cast({text} as timestamp)",
-    TIMESTAMP_TZ: "try_cast({text} as timestamptz)",
+    TIMESTAMP: _FINITE.format(cast="try_cast({text} as timestamp)"),
+    TIMESTAMP_TZ: _FINITE.format(cast="try_cast({text} as timestamptz)"),
     JSON: "case when json_valid({text}) then {text} end",
     BINARY: "encode({text})",
 }
