@@ -22,7 +22,7 @@ _SEEN_OFTEN = 5
 
 
 class Role(StrEnum):
-    """What a column is for."""
+    """What a column is for; a place is a coordinate, or a year, which is one in time."""
 
     IDENTIFIER = "identifier"
     TIME = "time"
@@ -131,8 +131,8 @@ def _role_of_number(column: ColumnProfile, parts: list[str]) -> Role:
     if parts[-1] in _PLACES:
         return Role.PLACE
     whole = column.type.name == types.INTEGER
-    if whole and set(parts) & _CALENDAR and column.distinct <= CATEGORY_VALUES:
-        return Role.CATEGORY
+    if whole and set(parts) & _CALENDAR:
+        return Role.CATEGORY if _is_category(column) else Role.PLACE
     if whole and column.is_unique and column.rows > 2 and _is_run(column):
         return Role.IDENTIFIER  # rows numbered one by one
     return Role.MEASURE if column.distinct > 0 else Role.TEXT
