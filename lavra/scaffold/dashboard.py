@@ -63,7 +63,7 @@ def dashboard_files(plans: Sequence[TablePlan], name: str, title: str) -> dict[s
     rows: list[Fields] = []
     for plan in plans:
         if len(plans) > 1:
-            rows.append({"text": f"## {naming.title(plan.name)}"})
+            rows.append({"text": f"## {plan.label}"})
         rows += [{"charts": FlowMap(row)} for row in _rows(plan, assets)]
     dashboard: Fields = {"title": title, "refresh_s": 60}
     if filters := list(_filters(plans)):
@@ -84,7 +84,7 @@ def dashboard_files(plans: Sequence[TablePlan], name: str, title: str) -> dict[s
 
 def _metrics(plan: TablePlan) -> dict[str, list[Fields]]:
     """Return the metrics of each Gold table of a file."""
-    detail = [_metric(plan.row_count, "count(*)", naming.title(plan.name), ",d")]
+    detail = [_metric(plan.row_count, "count(*)", plan.label, ",d")]
     for measure in plan.measures:
         column = plan.profile.column(measure.column)
         function = "sum" if measure.aggregate is Aggregate.SUM else "avg"
@@ -108,7 +108,7 @@ def _metrics(plan: TablePlan) -> dict[str, list[Fields]]:
 
 def _grouped_metrics(plan: TablePlan) -> list[Fields]:
     """Return metrics that stay right over several rows of a mart or rollup."""
-    metrics = [_metric(plan.row_count, f"sum({plan.row_count})", naming.title(plan.name), ",d")]
+    metrics = [_metric(plan.row_count, f"sum({plan.row_count})", plan.label, ",d")]
     for measure in plan.measures:
         expression = f"sum({measure.name})"
         if measure.aggregate is Aggregate.AVERAGE:
@@ -130,8 +130,8 @@ def _title(measure: Measure) -> str:
 def _format(column: ColumnProfile, measure: Measure) -> str:
     if measure.aggregate is Aggregate.SUM and column.type.name == types.INTEGER:
         return ",d"
-    scale = column.type.scale if column.type.name == types.DECIMAL else 0
-    return f",.{max(2, scale)}f"
+    small = max(abs(column.minimum), abs(column.maximum)) < 10
+    return ",.4~f" if small else ",.2~f"
 
 
 def _distinct(plan: TablePlan) -> list[tuple[str, ColumnProfile]]:
@@ -168,7 +168,7 @@ def _rows(plan: TablePlan, assets: _Assets) -> Iterator[dict[str, int]]:
 
 
 def _kpis(plan: TablePlan) -> Iterator[tuple[str, Fields]]:
-    shown = [(plan.row_count, naming.title(plan.name))]
+    shown = [(plan.row_count, plan.label)]
     shown += [(measure.name, _title(measure)) for measure in plan.measures]
     shown += [(name, _distinct_title(column)) for name, column in _distinct(plan)]
     for metric, title in shown[:_MOST_KPIS]:
@@ -190,7 +190,7 @@ def _pictures(plan: TablePlan) -> Iterator[tuple[str, Fields]]:
 
 def _line(plan: TablePlan, mart: Mart) -> Fields:
     metric = plan.measures[0] if plan.measures else None
-    shown = _title(metric) if metric else naming.title(plan.name)
+    shown = _title(metric) if metric else plan.label
     split = f" and {mart.category.replace('_', ' ')}" if mart.category else ""
     chart: Fields = {
         "title": f"{shown} by {mart.unit}{split}",
@@ -206,9 +206,13 @@ def _line(plan: TablePlan, mart: Mart) -> Fields:
         chart["by"] = [mart.category]
         if plan.profile.column(mart.category).distinct > _SERIES:
             options["limit"] = _SERIES
-    if metric and _is_wide(plan.profile.column(metric.column)):
+    if metric and _is_wide(_column(plan, metric)):
         options["logAxis"] = True
     return chart | ({"options": options} if options else {})
+
+
+def _column(plan: TablePlan, measure: Measure) -> ColumnProfile:
+    return plan.profile.column(measure.column)
 
 
 def _is_wide(column: ColumnProfile) -> bool:
@@ -216,7 +220,7 @@ def _is_wide(column: ColumnProfile) -> bool:
 
 
 def _bars(plan: TablePlan, rollup: Rollup, metric: Measure | None) -> Fields:
-    shown = _title(metric) if metric else naming.title(plan.name)
+    shown = _title(metric) if metric else plan.label
     chart: Fields = {
         "title": f"{shown} by {rollup.category.replace('_', ' ')}",
         "type": "bar",
@@ -225,6 +229,8 @@ def _bars(plan: TablePlan, rollup: Rollup, metric: Measure | None) -> Fields:
         "x": rollup.category,
         "limit": _BARS,
     }
+    if metric and metric.aggregate is Aggregate.AVERAGE and _is_wide(_column(plan, metric)):
+        chart["options"] = {"logAxis": True}
     lying = plan.profile.column(rollup.category).distinct > _UPRIGHT_BARS
     return chart | ({"horizontal": True} if lying else {})
 
@@ -235,15 +241,19 @@ def _table(plan: TablePlan) -> Fields:
     names += [here for lookup in plan.lookups for _, here in lookup.columns]
     columns = list(dict.fromkeys([*key, *names]))[:_TABLE_COLUMNS]
     chart: Fields = {
-        "title": f"{naming.title(plan.name)}, row by row",
+        "title": f"{plan.label}, row by row",
         "type": "table",
         "dataset": plan.name,
         "columns": columns or [row_key(plan)[0]],
     }
     if plan.mart and plan.mart.time in columns:
-        chart["title"] = f"Latest {naming.title(plan.name).lower()}"
+        chart["title"] = f"Latest {plan.label.lower()}"
         chart["sort"] = [f"-{plan.mart.time}"]
-    return chart | {"limit": _TABLE_ROWS}
+    chart["limit"] = _TABLE_ROWS
+    kinds = {column.type.name for column in plan.profile.columns if column.is_temporal}
+    if kinds == {types.DATE}:
+        chart["options"] = {"table_timestamp_format": "%Y-%m-%d"}
+    return chart
 
 
 def _filters(plans: Sequence[TablePlan]) -> Iterator[Fields]:

@@ -98,7 +98,7 @@ def _silver(plan: TablePlan, domain: str) -> Model:
         read.append(_RAW_ID)
     return Model(
         "silver", domain, plan.name, plan,
-        description=f"{naming.title(plan.name)}, cleaned: text without spaces around it, empty "
+        description=f"{plan.label}, cleaned: text without spaces around it, empty "
         "text as NULL, timestamps in UTC.",
         grain=row_key(plan),
         audits=tuple(_silver_audits(plan)),
@@ -205,7 +205,7 @@ def _mart(plan: TablePlan, mart: Mart, domain: str) -> Model:
     split = f" and {mart.category}" if mart.category else ""
     return _grouped(
         plan, mart.name, domain, groups, (mart.time, mart.category),
-        description=f"{naming.title(plan.name)} by {mart.unit}{split}.",
+        description=f"{plan.label} by {mart.unit}{split}.",
         where=f"{mart.time} IS NOT NULL" if time.nulls else None,
         not_null=(mart.period,),
     )  # fmt: skip
@@ -223,7 +223,7 @@ def _rollup(plan: TablePlan, name: str, category: str, domain: str) -> Model:
     group = Column(category, refined_type(column.type), category, comments.group(column))
     return _grouped(
         plan, name, domain, [group], (category,),
-        description=f"{naming.title(plan.name)} by {category}.",
+        description=f"{plan.label} by {category}.",
         where=None, not_null=(category,) if column.nulls == 0 else (),
     )  # fmt: skip
 

@@ -135,9 +135,14 @@ class TablePlan:
         return self.profile.name
 
     @property
+    def label(self) -> str:
+        """The table's name as people read it, without a word for its step in time."""
+        return naming.title(_base(self.name))
+
+    @property
     def singular(self) -> str:
         """What one of its rows is."""
-        return naming.singular(self.name)
+        return naming.singular(_base(self.name))
 
 
 def plan_tables(paths: Sequence[Path]) -> list[TablePlan]:
@@ -257,11 +262,14 @@ def _mart(
     time = min(times, key=lambda column: column.nulls > 0)
     unit = _unit(time)
     split = next((c for c in categories if c.distinct <= _SPLIT_VALUES and c.is_text), None)
-    base = "_".join(w for w in profile.name.split("_") if w not in _GRAIN_WORDS) or profile.name
-    name = naming.unique(f"{_UNITS[unit]}_{base}", taken)
+    name = naming.unique(f"{_UNITS[unit]}_{_base(profile.name)}", taken)
     taken.append(name)
     period = naming.unique(unit, [split.name] if split else [])
     return Mart(name, time.name, period, unit, split.name if split else None)
+
+
+def _base(table: str) -> str:
+    return "_".join(word for word in table.split("_") if word not in _GRAIN_WORDS) or table
 
 
 def _unit(time: ColumnProfile) -> str:
