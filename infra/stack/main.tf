@@ -120,6 +120,20 @@ module "query_service" {
   vpc                 = module.network.vpc
 }
 
+module "monitoring" {
+  source = "../modules/monitoring"
+  count  = var.alerts == null ? 0 : 1
+
+  budget           = var.alerts.budget
+  catalog_instance = module.catalog.instance
+  emails           = var.alerts.emails
+  jobs             = [for job in module.jobs : job.job]
+  labels           = local.labels
+  name             = var.name
+  project_id       = module.apis.project_id
+  service          = one(module.query_service[*].name)
+}
+
 locals {
   labels = merge({ lake = var.name }, var.labels)
 }

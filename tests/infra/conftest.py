@@ -8,7 +8,9 @@ import re
 import shutil
 import socket
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,14 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 INFRA = REPOSITORY / "infra"
 REGISTRY = "registry.terraform.io"
 MINIMUM_VERSION = (1, 11)
+PROJECT = "acme-lake"
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+VARIABLES = f"""
+alerts     = {{ emails = ["oncall@example.com"] }}
+github     = {{ project_number = "123", repository = "acme/lake", repository_id = "456" }}
+images     = {{ job = "registry/job@{DIGEST}", service = "registry/service@{DIGEST}" }}
+project_id = "{PROJECT}"
+"""
 
 
 @dataclass
@@ -140,6 +150,23 @@ def terraform(pytestconfig: pytest.Config) -> Terraform:
     ).stdout
     environment["TF_CLI_CONFIG_FILE"] = line.split("TF_CLI_CONFIG_FILE=", 1)[1].strip()
     return Terraform(program, "the stand-in for google 6.50.0", environment)
+
+
+@pytest.fixture(scope="session")
+def plan_of(
+    terraform: Terraform, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], dict[str, Any]]:
+    """Return the plan of an environment's first apply, with everything that it can have."""
+
+    @cache
+    def plan(environment: str) -> dict[str, Any]:
+        folder = copy_infra(tmp_path_factory.mktemp(environment) / "infra")
+        folder = folder / "environments" / environment
+        (folder / "terraform.tfvars").write_text(VARIABLES)
+        terraform.init(folder)
+        return terraform.plan(folder)
+
+    return plan
 
 
 @pytest.fixture

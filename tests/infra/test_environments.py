@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +14,23 @@ from typer.main import get_command
 
 from lavra.cli.main import build_app
 from lavra.settings import Settings, load_settings
-from tests.infra.conftest import INFRA, REPOSITORY, Terraform, copy_infra
+from tests.infra.conftest import INFRA, PROJECT, REPOSITORY, Terraform
 
 ENVIRONMENTS = ("dev", "prod")
-DIGEST = "sha256:" + "0123456789abcdef" * 4
-PROJECT = "acme-lake"
-VARIABLES = f"""
-github     = {{ project_number = "123", repository = "acme/lake", repository_id = "456" }}
-images     = {{ job = "registry/job@{DIGEST}", service = "registry/service@{DIGEST}" }}
-project_id = "{PROJECT}"
-"""
 # Who may do anything, or nearly so, in a whole project.
 BROAD = re.compile(r"^roles/(owner|editor|viewer)$|[aA]dmin$")
 
 Resource = dict[str, Any]
 
 
-@pytest.fixture(scope="module", params=ENVIRONMENTS)
+@pytest.fixture(params=ENVIRONMENTS)
 def planned(
-    request: pytest.FixtureRequest, terraform: Terraform, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, plan_of: Callable[[str], dict[str, Any]]
 ) -> list[Resource]:
     """Every resource that the first apply of an environment with all images creates."""
-    infra = copy_infra(tmp_path_factory.mktemp(request.param) / "infra")
-    folder = infra / "environments" / request.param
-    (folder / "terraform.tfvars").write_text(VARIABLES)
-    terraform.init(folder)
-    plan = terraform.plan(folder)
     return [
         {"type": change["type"], "address": change["address"], **change["change"]["after"]}
-        for change in plan["resource_changes"]
+        for change in plan_of(request.param)["resource_changes"]
         if change["change"]["actions"] == ["create"]
     ]
 
@@ -99,6 +87,24 @@ def test_jobs_run_commands_that_exist(planned: list[Resource]) -> None:
             else:
                 assert word in options or not word.startswith("-"), f"{command}: {word}"
         assert not isinstance(known, click.Group), f"{command} names no command"
+
+
+def test_the_guide_names_what_there_is(plan_of: Callable[[str], dict[str, Any]]) -> None:
+    page = (REPOSITORY / "docs" / "deploy.md").read_text("utf-8")
+    addresses = {change["address"] for change in plan_of("dev")["resource_changes"]}
+    removed = set(re.findall(r"terraform state rm (\S+)", page))
+    assert removed
+    assert removed <= addresses
+    names = {
+        str((change["change"]["after"] or {}).get("name"))
+        for change in plan_of("dev")["resource_changes"]
+    }
+    mentioned = set(re.findall(r"(?:execute|update|proxy|--instance=)\s*(lavra-dev-[\w-]+)", page))
+    assert len(mentioned) >= 4
+    assert mentioned <= names
+    outputs = set(re.findall(r"terraform output (?:-json )?(\w+)", page))
+    assert outputs
+    assert outputs <= set(plan_of("dev")["planned_values"]["outputs"])
 
 
 def test_nothing_is_public(planned: list[Resource]) -> None:

@@ -2,6 +2,7 @@
 module "stack" {
   source = "../../stack"
 
+  alerts = var.alerts
   catalog = {
     backup = { retained = 7 }
     tier   = "db-f1-micro"

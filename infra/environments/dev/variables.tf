@@ -1,3 +1,16 @@
+variable "alerts" {
+  description = "Who is told when something fails (`emails`), and the project's monthly `budget`; module monitoring tells of each value. Null: nobody is told."
+  type = object({
+    budget = optional(object({
+      billing_account = string
+      currency        = optional(string, "USD")
+      monthly         = number
+    }))
+    emails = set(string)
+  })
+  default = null
+}
+
 variable "deletion_protection" {
   description = "Whether catalog and service are protected from deletion; false is applied before `terraform destroy`."
   type        = bool

@@ -2,6 +2,7 @@
 module "stack" {
   source = "../../stack"
 
+  alerts = var.alerts
   catalog = {
     backup            = { recovery_days = 7, retained = 30 }
     disk              = { initial_gb = 20, max_gb = 500 }

@@ -1,0 +1,3 @@
+emails     = ["oncall@example.com"]
+name       = "lavra-test"
+project_id = "example"
