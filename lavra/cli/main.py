@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lavra.cli import dashboards, doctor, ingest, init, release, serve, sql, up
+from lavra.cli import dashboards, doctor, ingest, init, release, serve, sql, status, up
 from lavra.cli.console import err, out
 from lavra.errors import LavraError
 
@@ -40,6 +40,7 @@ def build_app() -> typer.Typer:
     release.register(app)
     serve.register(app)
     sql.register(app)
+    status.register(app)
     up.register(app)
     return app
 

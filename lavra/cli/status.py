@@ -1,0 +1,102 @@
+"""`lavra status`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from lavra.cli.console import out, print_json, print_table
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(status)
+
+
+def status(
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print one object.")] = False
+) -> None:
+    """Show what runs, how fresh the data is, and what is released. Starts nothing."""
+    from lavra.local.status import collect  # noqa: PLC0415
+    from lavra.settings import load_settings  # noqa: PLC0415
+
+    found = collect(load_settings())
+    if as_json:
+        print_json(found)
+        return
+    for line in _lines(found):
+        out.print(line, soft_wrap=True, markup=False)
+    if found["streams"] is not None:
+        out.print()
+        _print_streams(found["streams"])
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    yield f"project   {found['project']}"
+    yield f"lake      {found['lake']}"
+    yield _up_line(found["up"])
+    catalog = found["catalog"]
+    yield f"catalog   {'running' if catalog['running'] else 'down'}: {catalog['detail']}"
+    if found["writer"]:
+        yield f"writer    {found['writer']}"
+    yield _service_line(found["service"])
+    superset = found["superset"]
+    yield f"superset  {'running at ' + superset['url'] if superset['running'] else 'down'}"
+    if found["releases"] is None:
+        yield "releases  not known while the catalog is down"
+    elif not found["releases"]:
+        yield "releases  none yet: `sqlmesh -p sqlmesh_project plan` makes the first"
+    for release in found["releases"] or []:
+        yield (
+            f"release   {release['environment']}: {release['id']} of "
+            f"{release['created_at']:%Y-%m-%d %H:%M:%S} UTC, {release['tables']} tables, data "
+            f"through {release['data_through'] or 'unknown'}"
+        )
+    for blocked in found["blocked"] or []:
+        yield (
+            f"blocked   {blocked['environment']}: {blocked['model']}: {blocked['reason']} "
+            f"{blocked['remedy']}"
+        )
+
+
+def _up_line(up: dict[str, Any] | None) -> str:
+    if up is None:
+        return "lavra up  not running"
+    programs = ", ".join(
+        f"{process['name']} ({process['pid'] if process['running'] else 'dead'})"
+        for process in up["processes"]
+    )
+    refresh = f"; refresh {up['refresh']}" if up["refresh"] else ""
+    return f"lavra up  {up['phase']}, process {up['pid']}, programs: {programs}{refresh}"
+
+
+def _service_line(service: dict[str, Any]) -> str:
+    if not service["running"]:
+        return f"service   down at {service['url']}"
+    if not service["ready"]:
+        return f"service   running at {service['url']}, nothing loaded yet"
+    return (
+        f"service   running at {service['url']}: release {service['snapshot']}, "
+        f"{service['tables']} tables, data through {service['data_through'] or 'unknown'}"
+    )
+
+
+def _print_streams(streams: list[dict[str, Any]]) -> None:
+    print_table(
+        ["stream", "landed", "rows", "fresh", "last run"],
+        [
+            (
+                f"{one['namespace']}.{one['stream']}",
+                f"{one['landed_at']:%Y-%m-%d %H:%M:%S} UTC" if one["landed_at"] else "never",
+                f"{one['row_count']:,}",
+                {None: "", True: "yes", False: "no"}[one["is_fresh"]],
+                f"{one['last_status']}: {one['last_error']}"
+                if one["last_error"]
+                else one["last_status"],
+            )
+            for one in streams
+        ],
+        empty="No connection is declared.",
+    )
