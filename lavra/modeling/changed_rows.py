@@ -19,6 +19,8 @@ from sqlglot import exp
 from sqlmesh import CustomKind, CustomMaterialization
 from sqlmesh.utils.errors import ConfigError
 
+from lavra.modeling.engine import one_commit
+
 if TYPE_CHECKING:
     from sqlmesh.core.engine_adapter.base import EngineAdapter
     from sqlmesh.core.model import Model
@@ -60,15 +62,16 @@ class ChangedRowsMaterialization(CustomMaterialization[ChangedRowsKind]):
         if self.adapter.dialect != "duckdb":
             self._replace_query_for_model(model, table_name, query_or_df, render_kwargs, **kwargs)
             return
-        if not self.adapter.table_exists(table_name):
-            # Made empty first: DuckLake partitions what is inserted, not what creates the table.
-            self.create(
-                table_name, model, kwargs.get("is_snapshot_deployable", True), render_kwargs,
-                skip_grants=False, **(kwargs | {"dry_run": False}),
-            )  # fmt: skip
-        columns, _ = self._get_target_and_source_columns(model, table_name, render_kwargs)
-        with _staged(self.adapter, query_or_df, columns) as staged:
-            _write_difference(self.adapter, table_name, staged, list(columns), _grain(model))
+        with one_commit(self.adapter):
+            if not self.adapter.table_exists(table_name):
+                # Empty first: DuckLake partitions what is inserted, not what creates the table.
+                self.create(
+                    table_name, model, kwargs.get("is_snapshot_deployable", True), render_kwargs,
+                    skip_grants=False, **(kwargs | {"dry_run": False}),
+                )  # fmt: skip
+            columns, _ = self._get_target_and_source_columns(model, table_name, render_kwargs)
+            with _staged(self.adapter, query_or_df, columns) as staged:
+                _write_difference(self.adapter, table_name, staged, list(columns), _grain(model))
 
     def append(
         self,
@@ -121,8 +124,9 @@ def _staged(
     try:
         adapter.execute(create)
         yield f'temp.main."{name}"'
+        # Not dropped after a failure: rolling the transaction back does that.
+        adapter.execute(f'DROP TABLE temp.main."{name}"')
     finally:
-        adapter.execute(f'DROP TABLE IF EXISTS temp.main."{name}"')
         if not isinstance(query_or_df, exp.Query):
             adapter.cursor.unregister(frame)
 
@@ -139,30 +143,24 @@ def _write_difference(
         f"changed.{name} IS NOT DISTINCT FROM kept.{name}" for name in map(_quoted, grain)
     )
     is_changed = f"EXISTS (FROM temp.main.{changed} AS changed WHERE {same_key})"
-    adapter.execute("BEGIN TRANSACTION")
-    try:
+    adapter.execute(
+        f"""
+        CREATE TEMPORARY TABLE {changed} AS SELECT DISTINCT {key} FROM (
+            (SELECT {names} FROM {staged} EXCEPT ALL SELECT {names} FROM {table})
+            UNION ALL
+            (SELECT {names} FROM {table} EXCEPT ALL SELECT {names} FROM {staged})
+        )
+        """  # noqa: S608
+    )
+    if adapter.fetchone(f"SELECT EXISTS (FROM temp.main.{changed})") == (True,):
+        adapter.execute(f"DELETE FROM {table} AS kept WHERE {is_changed}")  # noqa: S608
         adapter.execute(
             f"""
-            CREATE TEMPORARY TABLE {changed} AS SELECT DISTINCT {key} FROM (
-                (SELECT {names} FROM {staged} EXCEPT ALL SELECT {names} FROM {table})
-                UNION ALL
-                (SELECT {names} FROM {table} EXCEPT ALL SELECT {names} FROM {staged})
-            )
+            INSERT INTO {table} ({names})
+            SELECT {names} FROM {staged} AS kept WHERE {is_changed} ORDER BY {key}
             """  # noqa: S608
         )
-        if adapter.fetchone(f"SELECT EXISTS (FROM temp.main.{changed})") == (True,):
-            adapter.execute(f"DELETE FROM {table} AS kept WHERE {is_changed}")  # noqa: S608
-            adapter.execute(
-                f"""
-                INSERT INTO {table} ({names})
-                SELECT {names} FROM {staged} AS kept WHERE {is_changed} ORDER BY {key}
-                """  # noqa: S608
-            )
-        adapter.execute(f"DROP TABLE temp.main.{changed}")
-    except BaseException:
-        adapter.execute("ROLLBACK")
-        raise
-    adapter.execute("COMMIT")
+    adapter.execute(f"DROP TABLE temp.main.{changed}")
 
 
 def _quoted(name: str) -> str:

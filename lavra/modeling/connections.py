@@ -12,20 +12,10 @@ from sqlmesh.core.config.connection import (
     PostgresConnectionConfig,
 )
 from sqlmesh.core.engine_adapter import EngineAdapter
-from sqlmesh.core.engine_adapter.duckdb import DuckDBEngineAdapter
-from sqlmesh.core.engine_adapter.shared import CommentCreationView
 
 from lavra.ducklake import LAKE
+from lavra.modeling.engine import LakeEngineAdapter
 from lavra.modeling.lake import active_lake
-
-
-class LakeEngineAdapter(DuckDBEngineAdapter):
-    """SQLMesh's DuckDB adapter, without comments on views: DuckLake refuses those on columns.
-
-    Descriptions of the views' columns are those of the tables, and stand in the releases.
-    """
-
-    COMMENT_CREATION_VIEW = CommentCreationView.UNSUPPORTED
 
 
 class LakeConnectionConfig(DuckDBConnectionConfig):
