@@ -132,7 +132,8 @@ class ChartCompiler:
         return {
             "x_axis": chart.x,
             "time_grain_sqla": self._grain(),
-            "x_axis_sort_asc": is_time,
+            # A horizontal chart is drawn from the bottom: ascending puts the largest on top.
+            "x_axis_sort_asc": is_time or chart.horizontal,
             "x_axis_sort": None if is_time or chart.metrics[0] == chart.x else chart.metrics[0],
             "x_axis_sort_series": "name",
             "x_axis_sort_series_ascending": True,
@@ -173,7 +174,7 @@ class ChartCompiler:
             "label_line": True,
             "donut": True,
             "innerRadius": 45,
-            "outerRadius": 70,
+            "outerRadius": 65,
             "date_format": "smart_date",
         }
 
@@ -183,9 +184,8 @@ class ChartCompiler:
             "table_timestamp_format": "smart_date",
             "page_length": 0,
             "include_search": False,
-            "show_cell_bars": True,
+            "show_cell_bars": not chart.columns,
             "color_pn": False,
-            "server_page_length": 10,
             "order_desc": True,
         }
         if chart.columns:

@@ -4,8 +4,10 @@ import json
 import logging
 import os
 from copy import deepcopy
+from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from lavra_driver.superset.sqlglot_dialect import Lavra
 from superset import config as defaults
@@ -77,14 +79,37 @@ EXTRA_SEQUENTIAL_COLOR_SCHEMES = [
         "colors": ["#f1f7f6", "#cfe5e1", "#9accc4", "#5aaea2", "#258f82", "#0f766e", "#0a4f4a"],
     }
 ]
+_MARK = (
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} 40' height='40'>"
+    "<path d='M4 30 L16 8 L28 30 Z' fill='#0f766e'/><path d='M18 30 L25 17 L32 30 Z' "
+    "fill='#e08e45'/><text x='42' y='28' font-family='Inter, Helvetica, Arial, sans-serif' "
+    "font-size='22' font-weight='600' fill='{ink}'>{title}</text></svg>"
+)
+
+
+def _logo(ink: str) -> str:
+    """The lake's name beside a mark, as an image that needs no file."""
+    title = _runtime["title"]
+    svg = _MARK.format(width=52 + 13 * len(title), ink=ink, title=escape(title))
+    return f"data:image/svg+xml,{quote(svg)}"
+
+
 THEME_DEFAULT = deepcopy(defaults.THEME_DEFAULT)
 THEME_DEFAULT["token"] |= {
     "brandAppName": _runtime["title"],
+    "brandLogoAlt": _runtime["title"],
+    "brandLogoUrl": _logo("#1f2937"),
     "colorPrimary": "#0f766e",
     "colorLink": "#0f766e",
 }
 THEME_DARK = deepcopy(defaults.THEME_DARK)
-THEME_DARK["token"] |= {"brandAppName": _runtime["title"], "colorPrimary": "#5aaea2"}
+THEME_DARK["token"] |= {
+    "brandAppName": _runtime["title"],
+    "brandLogoAlt": _runtime["title"],
+    "brandLogoUrl": _logo("#f3f4f6"),
+    "colorPrimary": "#5aaea2",
+    "colorLink": "#5aaea2",
+}
 
 # No examples, and nothing that phones home.
 SUPERSET_LOAD_EXAMPLES = False

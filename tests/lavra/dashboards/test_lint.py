@@ -102,7 +102,7 @@ METRIC = "sqlmesh_project/models/gold/shop/metrics.yaml"
         (METRIC, "format:", "fromat:", "fromat: Extra inputs are not permitted"),
     ],
 )  # fmt: skip
-def test_each_fault_is_named(
+def test_each_fault_is_named(  # noqa: PLR0917 - a table of cases
     assets_project: Path, gold: Gold, path: str, old: str, new: str, expected: str
 ) -> None:
     file = assets_project / path
