@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from lavra.cli.main import build_app
 from lavra.settings import Settings, load_settings
-from tests.infra.conftest import INFRA, PROJECT, REPOSITORY, Terraform
+from tests.infra.conftest import INFRA, PROJECT, REPOSITORY, VARIABLES, Terraform
 
 ENVIRONMENTS = ("dev", "prod")
 # Who may do anything, or nearly so, in a whole project.
@@ -209,3 +209,24 @@ def _target(resource: Resource) -> str:
             short = re.sub(rf"^({PROJECT}-)?lavra-(dev|prod)-?", "", name)
             return short or "registry"
     return "deployer"  # a grant on a service account: its name is known after apply
+
+
+@pytest.mark.soak
+def test_it_goes_up_and_down_as_the_guide_says(terraform: Terraform, infra: Path) -> None:
+    """All but the lake's bucket goes; the bucket is forgotten, not deleted."""
+    if "stand-in" not in terraform.provider:
+        pytest.skip("applying needs the stand-in: nothing is made in a real project by a test")
+    folder = infra / "environments" / "dev"
+    (folder / "terraform.tfvars").write_text(VARIABLES)
+    terraform.init(folder)
+    bucket = "module.stack.module.lake.google_storage_bucket.lake"
+    terraform.run(folder, "apply", "-auto-approve", "-input=false", "-no-color")
+    assert bucket in terraform.run(folder, "state", "list").split()
+    again = terraform.plan(folder)
+    changed = [c for c in again["resource_changes"] if c["change"]["actions"] != ["no-op"]]
+    assert changed == [], "a second apply changes nothing"
+    terraform.run(folder, "apply", "-auto-approve", "-no-color", "-var=deletion_protection=false")
+    terraform.run(folder, "state", "rm", bucket)
+    gone = terraform.run(folder, "destroy", "-auto-approve", "-no-color")
+    assert bucket not in gone
+    assert terraform.run(folder, "state", "list") == ""

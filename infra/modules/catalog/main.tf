@@ -45,10 +45,12 @@ resource "google_sql_database_instance" "catalog" {
       record_client_address   = false
     }
 
-    # A private address only, and TLS only: there is no way in from the internet.
+    # A private address only, and TLS only: there is no way in from the internet. The authority is
+    # the instance's own, whose certificate the parts check.
     ip_configuration {
       ipv4_enabled    = false
       private_network = var.network_id
+      server_ca_mode  = "GOOGLE_MANAGED_INTERNAL_CA"
       ssl_mode        = "ENCRYPTED_ONLY"
     }
 

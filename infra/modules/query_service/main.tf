@@ -90,7 +90,8 @@ resource "google_cloud_run_v2_service" "query" {
       min_instance_count = var.scaling.min_instances
     }
 
-    # The cached tables, shared by the engine processes. It is memory: it counts in the limit.
+    # The cached tables, shared by the engine processes, and what large queries spill. It is
+    # memory: it counts in the limit.
     volumes {
       name = "state"
       empty_dir {
@@ -121,8 +122,12 @@ resource "google_cloud_run_v2_service" "query" {
 }
 
 locals {
+  engines   = max(2, var.resources.cpu)
   port      = 8080
   state_dir = "/var/lavra"
+
+  # What the cache and the service itself (1 GiB, its kept answers included) leave, shared out.
+  query_memory_mb = floor((var.resources.memory_gib - var.resources.cache_gib - 1) * 1024 / local.engines)
 
   ingress = {
     all           = "INGRESS_TRAFFIC_ALL"
@@ -131,9 +136,11 @@ locals {
   }[var.ingress]
 
   environment = merge(var.settings, {
-    LAVRA_LAKE_URL     = var.lake_url
-    LAVRA_SERVICE_HOST = "0.0.0.0"
-    LAVRA_SERVICE_PORT = tostring(local.port)
-    LAVRA_STATE_DIR    = local.state_dir
+    LAVRA_LAKE_URL                = var.lake_url
+    LAVRA_SERVICE_ENGINES         = tostring(local.engines)
+    LAVRA_SERVICE_HOST            = "0.0.0.0"
+    LAVRA_SERVICE_PORT            = tostring(local.port)
+    LAVRA_SERVICE_QUERY_MEMORY_MB = tostring(local.query_memory_mb)
+    LAVRA_STATE_DIR               = local.state_dir
   })
 }

@@ -106,9 +106,9 @@ variable "resources" {
   description = <<-EOT
     What an instance has.
 
-    - `cache_gib`: memory for the cached tables, in GiB.
-    - `cpu`: cores.
-    - `memory_gib`: memory in all, the cache's included, in GiB.
+    - `cache_gib`: memory for the cached tables and for what large queries spill, in GiB.
+    - `cpu`: cores; as many queries run at once, at least two.
+    - `memory_gib`: memory in all, in GiB. The queries share what the cache and the service itself (1 GiB) leave.
   EOT
   type = object({
     cache_gib  = optional(number, 1)
@@ -128,8 +128,8 @@ variable "resources" {
   }
 
   validation {
-    condition     = var.resources.cache_gib <= var.resources.memory_gib - 1
-    error_message = "resources.cache_gib leaves at least 1 GiB of resources.memory_gib for the queries: the cache is memory too."
+    condition     = var.resources.memory_gib - var.resources.cache_gib - 1 >= 0.25 * max(2, var.resources.cpu)
+    error_message = "resources.memory_gib holds the cache, 1 GiB for the service, and at least 256 MiB for each query that runs at once (one per core, at least two). Raise it, or lower cache_gib."
   }
 
   validation {
@@ -180,8 +180,8 @@ variable "settings" {
   }
 
   validation {
-    condition     = length(setintersection(keys(var.settings), ["LAVRA_CATALOG_URL", "LAVRA_LAKE_URL", "LAVRA_SERVICE_HOST", "LAVRA_SERVICE_PORT", "LAVRA_STATE_DIR"])) == 0
-    error_message = "settings may not hold what the module sets itself: LAVRA_CATALOG_URL (a secret), LAVRA_LAKE_URL, LAVRA_SERVICE_HOST, LAVRA_SERVICE_PORT, LAVRA_STATE_DIR."
+    condition     = length(setintersection(keys(var.settings), ["LAVRA_CATALOG_URL", "LAVRA_LAKE_URL", "LAVRA_SERVICE_ENGINES", "LAVRA_SERVICE_HOST", "LAVRA_SERVICE_PORT", "LAVRA_SERVICE_QUERY_MEMORY_MB", "LAVRA_STATE_DIR"])) == 0
+    error_message = "settings may not hold what the module sets itself: LAVRA_CATALOG_URL (a secret), LAVRA_LAKE_URL, LAVRA_SERVICE_ENGINES, _HOST, _PORT and _QUERY_MEMORY_MB (from resources), LAVRA_STATE_DIR."
   }
 }
 
