@@ -82,8 +82,9 @@ module "jobs" {
   project_id      = module.apis.project_id
   region          = var.region
   resources       = each.value.resources
-  secrets         = each.value.secrets
+  secrets         = each.value.reads_sources ? var.sources.secrets : {}
   service_account = module.identity.emails.worker
+  sources         = each.value.reads_sources ? var.sources.environment : {}
   timeout_s       = each.value.timeout_s
   vpc             = module.network.vpc
 

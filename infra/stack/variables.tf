@@ -60,7 +60,7 @@ variable "jobs" {
     What the worker does: name => job. `cron` null: only by hand or by a workflow.
 
     - `deployer_may_start`: whether GitHub's workflows may start it.
-    - `secrets`: name of a variable => secret in Secret Manager, such as a source's password. `roles/secretmanager.secretAccessor` on it is granted where the secret is made.
+    - `reads_sources`: whether it gets what `sources` holds.
   EOT
   type = map(object({
     command            = list(string)
@@ -68,12 +68,12 @@ variable "jobs" {
     deployer_may_start = optional(bool, false)
     max_retries        = optional(number, 1)
     paused             = optional(bool, false)
+    reads_sources      = optional(bool, false)
     resources = optional(object({
       cpu         = optional(number, 2)
       memory_gib  = optional(number, 4)
       scratch_gib = optional(number, 1)
     }), {})
-    secrets   = optional(map(string), {})
     timeout_s = optional(number, 3600)
   }))
   default = {
@@ -84,8 +84,9 @@ variable "jobs" {
       max_retries        = 0
     }
     land = {
-      command = ["lavra", "ingest", "run"]
-      cron    = "5 * * * *"
+      command       = ["lavra", "ingest", "run"]
+      cron          = "5 * * * *"
+      reads_sources = true
     }
     # Computes the intervals that are due, and releases.
     run-models = {
@@ -154,6 +155,20 @@ variable "service" {
       max_instances = optional(number, 4)
       min_instances = optional(number, 0)
     }), {})
+  })
+  default = {}
+}
+
+variable "sources" {
+  description = <<-EOT
+    What the connections in airbyte/ refer to as $${NAME}.
+
+    - `environment`: what is no secret, such as a host: name => value.
+    - `secrets`: what is: name => name of a secret in Secret Manager, made beforehand; the worker is let in.
+  EOT
+  type = object({
+    environment = optional(map(string), {})
+    secrets     = optional(map(string), {})
   })
   default = {}
 }

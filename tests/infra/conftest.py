@@ -27,6 +27,10 @@ alerts     = {{ emails = ["oncall@example.com"] }}
 github     = {{ project_number = "123", repository = "acme/lake", repository_id = "456" }}
 images     = {{ job = "registry/job@{DIGEST}", service = "registry/service@{DIGEST}" }}
 project_id = "{PROJECT}"
+sources    = {{
+  environment = {{ SHOP_HOST = "10.1.2.3" }}
+  secrets     = {{ SHOP_PASSWORD = "shop-password" }}
+}}
 """
 
 

@@ -36,15 +36,22 @@ def planned(
 
 
 def test_environment_variables_are_settings(planned: list[Resource], project: Path) -> None:
-    """What the modules set has the names, and values, that Lavra reads."""
+    """What the modules set has the names, and values, that Lavra or its connections read."""
     containers = list(_containers(planned))
     assert containers
     known = {
         str(field.validation_alias or f"LAVRA_{name.upper()}")
         for name, field in Settings.model_fields.items()
     }
+    connections = (REPOSITORY / "airbyte" / "connections").glob("*.yaml")
+    referred = {
+        name for path in connections for name in re.findall(r"\$\{(\w+)", path.read_text("utf-8"))
+    }
     for address, container in containers:
         names = {variable["name"] for variable in container["env"]}
+        if address.endswith('.module.jobs["land"].google_cloud_run_v2_job.worker'):
+            assert {"SHOP_HOST", "SHOP_PASSWORD"} <= names
+            names -= referred
         assert names <= known, f"{address} sets what is no setting: {names - known}"
         assert {"LAVRA_CATALOG_URL", "LAVRA_LAKE_URL", "LAVRA_STATE_DIR"} <= names
         with pytest.MonkeyPatch.context() as environment:
@@ -206,6 +213,8 @@ def _target(resource: Resource) -> str:
     for key in ("bucket", "secret_id", "repository", "name"):
         if resource.get(key):
             name = str(resource[key])
+            if key == "secret_id" and not name.startswith("lavra-"):
+                return "sources"
             short = re.sub(rf"^({PROJECT}-)?lavra-(dev|prod)-?", "", name)
             return short or "registry"
     return "deployer"  # a grant on a service account: its name is known after apply

@@ -18,5 +18,6 @@ module "stack" {
     resources = { cache_gib = 1, cpu = 1, memory_gib = 3 }
     scaling   = { max_instances = 1, min_instances = 0 }
   }
+  sources   = var.sources
   time_zone = var.time_zone
 }

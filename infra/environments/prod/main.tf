@@ -24,5 +24,6 @@ module "stack" {
     resources = { cache_gib = 8, cpu = 4, memory_gib = 16 }
     scaling   = { max_instances = 10, min_instances = 1 }
   }
+  sources   = var.sources
   time_zone = var.time_zone
 }

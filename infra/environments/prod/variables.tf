@@ -48,6 +48,20 @@ variable "region" {
   default     = "southamerica-east1"
 }
 
+variable "sources" {
+  description = <<-EOT
+    What the connections in airbyte/ refer to as $${NAME}.
+
+    - `environment`: what is no secret, such as a host: name => value.
+    - `secrets`: what is: name => name of a secret in Secret Manager, made beforehand; the worker is let in.
+  EOT
+  type = object({
+    environment = optional(map(string), {})
+    secrets     = optional(map(string), {})
+  })
+  default = {}
+}
+
 variable "time_zone" {
   description = "The lake's business time zone, as in lavra.toml: schedules are written in it."
   type        = string

@@ -94,7 +94,7 @@ resource "google_cloud_run_v2_job" "worker" {
 locals {
   state_dir = "/var/lavra"
 
-  environment = merge(var.settings, {
+  environment = merge(var.sources, var.settings, {
     LAVRA_LAKE_URL  = var.lake_url
     LAVRA_STATE_DIR = local.state_dir
   })

@@ -131,7 +131,7 @@ variable "schedule" {
 }
 
 variable "secrets" {
-  description = "Further secrets in the environment, such as the sources' passwords: name of the variable => name of the secret. The worker's account must be allowed to read them."
+  description = "What the connections in airbyte/ refer to and is a secret, such as a password: name of the variable => name of the secret. The job's account must be allowed to read it."
   type        = map(string)
   default     = {}
 
@@ -159,6 +159,17 @@ variable "settings" {
   validation {
     condition     = length(setintersection(keys(var.settings), ["LAVRA_CATALOG_URL", "LAVRA_LAKE_URL", "LAVRA_STATE_DIR"])) == 0
     error_message = "settings may not hold what the module sets itself: LAVRA_CATALOG_URL (a secret), LAVRA_LAKE_URL, LAVRA_STATE_DIR."
+  }
+}
+
+variable "sources" {
+  description = "What the connections in airbyte/ refer to and is no secret, such as a host: name => value."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for name in keys(var.sources) : can(regex("^[A-Z][A-Z0-9_]*$", name)) && !startswith(name, "LAVRA_")])
+    error_message = "sources are named as the connections refer to them, in capitals: SHOP_HOST. What starts with LAVRA_ belongs in settings."
   }
 }
 

@@ -12,6 +12,7 @@ run "refuses_wrong_values" {
     schedule    = { cron = "hourly", service_account = "scheduler@example.iam.gserviceaccount.com" }
     secrets     = { LAVRA_CATALOG_URL = "other" }
     settings    = { LAVRA_STATE_DIR = "/tmp" }
+    sources     = { LAVRA_LAKE_URL = "gs://other" }
     starters    = { all = "allAuthenticatedUsers" }
     timeout_s   = 5
   }
@@ -24,6 +25,7 @@ run "refuses_wrong_values" {
     var.schedule,
     var.secrets,
     var.settings,
+    var.sources,
     var.starters,
     var.timeout_s,
   ]

@@ -8,6 +8,7 @@ run "scheduled_and_limited" {
     schedule  = { cron = "15 * * * *", service_account = "scheduler@example.iam.gserviceaccount.com", time_zone = "America/Sao_Paulo" }
     secrets   = { SHOP_PASSWORD = "shop-password" }
     settings  = { LAVRA_LOG_LEVEL = "debug" }
+    sources   = { SHOP_HOST = "10.1.2.3" }
   }
 
   assert {
@@ -35,8 +36,8 @@ run "scheduled_and_limited" {
     error_message = "What is secret must come from Secret Manager."
   }
   assert {
-    condition     = { for env in one(one(one(google_cloud_run_v2_job.worker.template).template).containers).env : env.name => env.value if length(env.value_source) == 0 } == { LAVRA_LAKE_URL = "gs://acme-lavra-test", LAVRA_LOG_LEVEL = "debug", LAVRA_STATE_DIR = "/var/lavra" }
-    error_message = "The settings must reach the job."
+    condition     = { for env in one(one(one(google_cloud_run_v2_job.worker.template).template).containers).env : env.name => env.value if length(env.value_source) == 0 } == { LAVRA_LAKE_URL = "gs://acme-lavra-test", LAVRA_LOG_LEVEL = "debug", LAVRA_STATE_DIR = "/var/lavra", SHOP_HOST = "10.1.2.3" }
+    error_message = "Settings, and what the sources need, must reach the job."
   }
   assert {
     condition     = one([for volume in one(one(google_cloud_run_v2_job.worker.template).template).volumes : one(volume.empty_dir) if volume.name == "state"]).size_limit == "2Gi"
