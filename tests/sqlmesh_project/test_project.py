@@ -1,0 +1,70 @@
+"""The project as SQLMesh sees it: it loads, lints, is formatted, documented, audited and tested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PROJECT = ROOT / "sqlmesh_project"
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def context() -> Iterator[Any]:
+    from sqlmesh.core.console import CaptureTerminalConsole, set_console
+    from sqlmesh.core.context import Context
+
+    set_console(CaptureTerminalConsole())
+    opened = Context(paths=[str(PROJECT)])
+    yield opened
+    opened.close()
+
+
+def test_it_lints(context: Any) -> None:
+    context.lint_models(raise_on_error=True)
+
+
+def test_it_is_formatted(context: Any) -> None:
+    assert context.format(check=True)
+
+
+def test_its_unit_tests_pass(context: Any) -> None:
+    result = context.test()
+    assert result.testsRun >= 10
+    assert result.wasSuccessful(), result.failures + result.errors
+
+
+def test_every_model_says_what_it_holds_and_checks_it(context: Any) -> None:
+    for model in context.models.values():
+        assert model.description, model.name
+        assert model.grains, model.name
+        assert set(model.column_descriptions) == set(model.columns_to_types), model.name
+        assert model.kind.is_embedded or model.audits, model.name
+        for column, kind in model.columns_to_types.items():
+            assert kind.sql() not in ("UNKNOWN", "NULL"), (model.name, column)
+
+
+def test_time_zones_decide_the_business_day(context: Any) -> None:
+    query = context.render("silver_commerce.checked_orders").sql(dialect="duckdb")
+    assert "America/Sao_Paulo" in query
+    assert "CURRENT_" not in query.upper(), "the result must not depend on when it is computed"
+
+
+def test_every_metric_is_of_a_model_and_of_its_columns(context: Any) -> None:
+    from sqlglot import exp, parse_one
+
+    declared = yaml.safe_load((PROJECT / "models/gold/commerce/metrics.yaml").read_text("utf-8"))
+    for table, content in declared["tables"].items():
+        columns = set(context.get_model(f"gold_commerce.{table}").columns_to_types)
+        names = [metric["name"] for metric in content["metrics"]]
+        assert len(names) == len(set(names)), table
+        for metric in content["metrics"]:
+            used = {c.name for c in parse_one(metric["expression"]).find_all(exp.Column)}
+            assert used <= columns, (table, metric["name"])
+            assert metric["description"]
