@@ -416,6 +416,7 @@ def lake_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lake.plan()
     assert lake.catalog.server is not None
     lake.catalog.server.leave()
+    assert not lake.catalog.server.is_running
     return root
 
 

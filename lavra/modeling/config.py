@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sqlmesh.core.config import Config, GatewayConfig, ModelDefaultsConfig
+from sqlmesh.core.config import Config, GatewayConfig, LinterConfig, ModelDefaultsConfig
 from sqlmesh.core.config.connection import DuckDBConnectionConfig
 from sqlmesh.core.config.format import FormatConfig
 
@@ -13,6 +13,7 @@ from lavra.catalog.catalog import SQLMESH_SCHEMA
 from lavra.modeling.connections import LakeConnectionConfig, StateConnectionConfig
 from lavra.modeling.context import LakeLoader
 from lavra.modeling.lake import activate
+from lavra.modeling.linter import RULE_NAMES
 from lavra.settings import find_project, load_settings
 
 
@@ -46,6 +47,10 @@ def project_config(project_root: Path | str, *, start: str = "2024-01-01") -> Co
         },
         default_gateway="lake",
         loader=LakeLoader,
+        linter=LinterConfig(
+            enabled=True,
+            rules=set(RULE_NAMES) | {"ambiguousorinvalidcolumn", "invalidselectstarexpansion"},
+        ),
         format=FormatConfig(append_newline=True),
         disable_anonymized_analytics=True,
         model_defaults=ModelDefaultsConfig(

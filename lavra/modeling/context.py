@@ -27,12 +27,14 @@ from lavra.modeling.environment import (
     read_environment,
 )
 from lavra.modeling.lake import active_lake
+from lavra.modeling.linter import house_rules
 from lavra.modeling.scheduler import LakeScheduler
 from lavra.releases import ledger
 from lavra.releases.make import Outcome, make_release
 from lavra.releases.write_lock import WriteSession, command_name, read_generation, write_lock
 
 if TYPE_CHECKING:
+    from sqlmesh.core.linter.definition import RuleSet
     from sqlmesh.core.plan import Plan, PlanBuilder
     from sqlmesh.core.snapshot import Snapshot, SnapshotEvaluator
 
@@ -278,7 +280,7 @@ class LakeContext(Context):
 
 
 class LakeLoader(SqlMeshLoader):
-    """SQLMesh's loader, which also makes its Context a :class:`LakeContext`."""
+    """SQLMesh's loader, which makes its Context a :class:`LakeContext` and adds the house rules."""
 
     def __init__(self, context: Context, path: Path) -> None:
         if not isinstance(context, LakeContext):
@@ -288,6 +290,9 @@ class LakeLoader(SqlMeshLoader):
                 )
             context.__class__ = LakeContext
         super().__init__(context, path)
+
+    def _load_linting_rules(self) -> RuleSet:
+        return super()._load_linting_rules().union(house_rules())
 
 
 @contextmanager
