@@ -53,9 +53,9 @@ SELECT
   (_airbyte_extracted_at AT TIME ZONE 'UTC')::TIMESTAMP AS landed_at
 FROM @bronze(shop, orders, order_id::BIGINT, customer_id::BIGINT, amount::DECIMAL(18, 2)) AS landed
 """,
-    "sqlmesh_project/models/bronze/customers.sql": """
+    "sqlmesh_project/models/silver/customers.sql": """
 MODEL (
-  name bronze_shop.customers, kind SEED (path '../../seeds/customers.csv'), grain customer_id,
+  name silver_shop.customers, kind SEED (path '../../seeds/customers.csv'), grain customer_id,
   columns (customer_id BIGINT, name TEXT),
   description 'Customers.',
   column_descriptions (customer_id = 'Number.', name = 'Name.'),
@@ -120,7 +120,7 @@ MODEL (
   column_descriptions (customer_id = 'Who.', name = 'Name.'),
   audits (not_null(columns := (customer_id)))
 );
-SELECT customer_id::BIGINT AS customer_id, name::TEXT AS name FROM bronze_shop.customers
+SELECT customer_id::BIGINT AS customer_id, name::TEXT AS name FROM silver_shop.customers
 """,
     "sqlmesh_project/models/gold/recent.sql": """
 MODEL (
