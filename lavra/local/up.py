@@ -214,7 +214,8 @@ def stop(settings: Settings, *, timeout_s: float = STOP_TIMEOUT_S) -> list[str]:
             os.kill(running.pid, number)
         deadline = time.monotonic() + patience_s
         while time.monotonic() < deadline:
-            if not run_file.is_held():
+            # The lock goes first; the last words, and the catalog's end, come after it.
+            if not run_file.is_held() and not is_alive(running.pid, running.created):
                 return names
             time.sleep(0.1)
     raise ProcessError(f"Process {running.pid} of `lavra up` does not end.")
