@@ -15,10 +15,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lavra.errors import ProcessError
 from lavra.local.processes import ProcessRecord, created_at, is_alive, stop_recorded, sweep
+
+if TYPE_CHECKING:
+    from lavra.settings import Settings
 
 CLEARING_TIMEOUT_S = 45.0
 """How long a new start waits for the guardian of a killed one to finish."""
@@ -138,6 +141,14 @@ class RunFile:
         names += sweep(self.state)
         self._file.unlink(missing_ok=True)
         return names
+
+
+def running_service_url(settings: Settings) -> str:
+    """Return where the query service is: as `lavra up` started it, else as the settings say."""
+    if settings.service_url:
+        return settings.resolved_service_url
+    running = RunFile(settings.state).running()
+    return running.service_url if running else settings.resolved_service_url
 
 
 def _already(running: RunState | None) -> str:
