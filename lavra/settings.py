@@ -106,6 +106,11 @@ class Settings(BaseSettings):
     service_host: str = Field(
         default="127.0.0.1", description="Address that the query service listens on."
     )
+    service_max_waiting: int = Field(
+        default=200,
+        ge=0,
+        description="Queries that may wait for a free engine; more are answered with 429.",
+    )
     service_port: int = Field(
         default=8080, ge=1, le=65535, description="Port that the query service listens on."
     )
@@ -113,6 +118,9 @@ class Settings(BaseSettings):
         default=1024,
         ge=16,
         description="Memory, in MiB, that one query may use before it spills or is refused.",
+    )
+    service_result_cache_mb: int = Field(
+        default=128, ge=0, description="Memory, in MiB, for kept answers. 0 keeps none."
     )
     service_timeout_s: float = Field(
         default=60.0, gt=0, description="Time limit of a query that does not name its own."

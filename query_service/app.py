@@ -18,11 +18,10 @@ from starlette.responses import Response
 from lavra.catalog import open_catalog
 from lavra.errors import InvalidRequest, LavraError, QueryError
 from lavra.storage import open_storage
-from query_service.engine import build_engine
+from query_service.engine import build_engine, engine_count
 from query_service.problems import problem_body, problem_response
-from query_service.release_store import ReleaseStore
 from query_service.routes import router
-from query_service.service import QueryService
+from query_service.service import Limits, QueryService
 
 if TYPE_CHECKING:
     from lavra.settings import Settings
@@ -39,8 +38,13 @@ def create_app(settings: Settings) -> FastAPI:
         storage = open_storage(settings)
         engine = build_engine(settings)
         folder = settings.service_cache_dir or settings.state / "service" / "cache"
-        store = ReleaseStore(catalog, storage, folder, engine)
-        service = QueryService(catalog, store, engine, default_timeout_s=settings.service_timeout_s)
+        limits = Limits(
+            running=engine_count(settings),
+            waiting=settings.service_max_waiting,
+            timeout_s=settings.service_timeout_s,
+            result_cache_bytes=settings.service_result_cache_mb * 1024 * 1024,
+        )
+        service = QueryService(catalog, storage, folder, engine, limits)
         await service.start()
         app.state.service = service
         try:

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from query_service.formats.encoders import column_list
+from query_service.releases import table_name
 
 if TYPE_CHECKING:
     from query_service.release_store import LoadedRelease
@@ -39,8 +40,8 @@ def describe_tables(loaded: LoadedRelease) -> dict[str, Any]:
                 "schema": table.schema_name,
                 "name": table.table_name,
                 "description": table.description,
-                "row_count": cached[table.name].row_count,
-                "bytes": cached[table.name].bytes,
+                "row_count": cached[table_name(table)].row_count,
+                "bytes": cached[table_name(table)].bytes,
                 "data_through": iso(table.data_through),
                 "cached": True,
             }

@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +22,12 @@ from lavra.errors import (
 )
 from query_service.cache.loader import LoadReport, load_release, release_file
 from query_service.releases import (
-    DEFAULT_ENVIRONMENT,
+    PRODUCTION,
     Release,
-    ReleasedTable,
+    ReleaseTable,
     current_release_ids,
     read_release,
+    table_name,
 )
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class LoadedRelease:
         report: What its load did.
         loaded_at: When.
         uses: Queries that run on it now.
+        seconds: How long its load took.
     """
 
     release: Release
@@ -60,11 +62,12 @@ class LoadedRelease:
     report: LoadReport
     loaded_at: dt.datetime
     uses: int = 0
-    by_name: dict[str, ReleasedTable] = field(init=False)
+    seconds: float = 0.0
+    by_name: dict[str, ReleaseTable] = field(init=False)
     segments: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.by_name = {table.name: table for table in self.release.tables}
+        self.by_name = {table_name(table): table for table in self.release.tables}
         self.segments = frozenset(s for table in self.report.cached for s in table.segments)
 
     @property
@@ -73,9 +76,14 @@ class LoadedRelease:
         return str(self.release.id)
 
     def data_through(self, names: tuple[str, ...] | None = None) -> dt.datetime | None:
-        """Return the earliest ``data_through`` over the named tables (default: over all)."""
+        """Return the earliest ``data_through`` over the named tables (default: over all).
+
+        None if one of them does not say, or if none is named.
+        """
         tables = self.release.tables if names is None else [self.by_name[n] for n in names]
-        return min((t.data_through for t in tables if t.data_through), default=None)
+        times = [table.data_through for table in tables]
+        known = [time for time in times if time is not None]
+        return min(known) if known and len(known) == len(times) else None
 
 
 class ReleaseStore:
@@ -86,8 +94,14 @@ class ReleaseStore:
     """
 
     def __init__(
-        self, catalog: Catalog, storage: LakeStorage, folder: Path, engine: Engine
+        self,
+        catalog: Catalog,
+        storage: LakeStorage,
+        folder: Path,
+        engine: Engine,
+        on_change: Callable[[LoadedRelease | None, set[str]], None] = lambda *_: None,
     ) -> None:
+        self._on_change = on_change
         self._catalog = catalog
         self._storage = storage
         self._folder = folder
@@ -102,10 +116,14 @@ class ReleaseStore:
     def ready(self) -> bool:
         """Whether prod can be queried, or any environment where there is no prod."""
         return bool(self._current) and (
-            DEFAULT_ENVIRONMENT in self._current or DEFAULT_ENVIRONMENT not in self._known
+            PRODUCTION in self._current or PRODUCTION not in self._known
         )
 
-    def current(self, environment: str = DEFAULT_ENVIRONMENT) -> LoadedRelease:
+    def all_current(self) -> dict[str, LoadedRelease]:
+        """Return the current release of every environment."""
+        return dict(self._current)
+
+    def current(self, environment: str = PRODUCTION) -> LoadedRelease:
         """Return the current release of an environment.
 
         Raises:
@@ -214,9 +232,12 @@ class ReleaseStore:
         return loaded
 
     async def _load(self, release_id: int) -> LoadedRelease | None:
+        began = time.monotonic()
         loaded = await asyncio.to_thread(self._load_in_thread, release_id)
         if loaded:
+            loaded.seconds = time.monotonic() - began
             self._loaded[release_id] = loaded
+            self._on_change(loaded, {held.id for held in self._loaded.values()})
         return loaded
 
     def _load_in_thread(self, release_id: int) -> LoadedRelease | None:
@@ -240,6 +261,7 @@ class ReleaseStore:
         for release_id in old[: max(len(old) - RETAINED, 0)]:
             if not self._loaded[release_id].uses:
                 del self._loaded[release_id]
+        self._on_change(None, {held.id for held in self._loaded.values()})
         await self._engine.keep_only({str(loaded.file) for loaded in self._loaded.values()})
         kept = frozenset().union(*(loaded.segments for loaded in self._loaded.values()))
         files = {loaded.file.name for loaded in self._loaded.values()}
@@ -247,7 +269,7 @@ class ReleaseStore:
 
 
 def _prod_first(entry: tuple[str, int]) -> tuple[bool, str]:
-    return entry[0] != DEFAULT_ENVIRONMENT, entry[0]
+    return entry[0] != PRODUCTION, entry[0]
 
 
 def _delete_unused(folder: Path, segments: frozenset[str], files: set[str]) -> None:

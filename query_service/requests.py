@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from lavra.errors import InvalidRequest
 from query_service.formats import MEDIA_TYPES
-from query_service.releases import DEFAULT_ENVIRONMENT
+from query_service.releases import PRODUCTION
 
 MAX_SQL_BYTES = 1_000_000
 
@@ -32,7 +34,7 @@ class SqlRequest(BaseModel):
         default=None, description="Values of $1, $2, ... (a list) or of $name (an object)."
     )
     environment: str = Field(
-        default=DEFAULT_ENVIRONMENT,
+        default=PRODUCTION,
         pattern=r"^[A-Za-z0-9_]{1,63}$",
         description="The SQLMesh environment.",
     )
@@ -47,6 +49,26 @@ class SqlRequest(BaseModel):
     timeout_s: float | None = Field(
         default=None, gt=0, le=86_400, strict=False, description="Time limit in seconds."
     )
+
+
+def from_query(query: Mapping[str, str]) -> SqlRequest:
+    """Return the request that a URL's query string makes; ``parameters`` is JSON.
+
+    Raises:
+        InvalidRequest: a number or the parameters cannot be read.
+        pydantic.ValidationError: as for a body.
+    """
+    fields: dict[str, Any] = {("sql" if k == "query" else k): v for k, v in query.items()}
+    try:
+        if "parameters" in fields:
+            fields["parameters"] = json.loads(fields["parameters"])
+        if "row_limit" in fields:
+            fields["row_limit"] = int(fields["row_limit"])
+        if "timeout_s" in fields:
+            fields["timeout_s"] = float(fields["timeout_s"])
+    except ValueError as error:
+        raise InvalidRequest(f"The query string cannot be read: {error}.") from error
+    return SqlRequest.model_validate(fields)
 
 
 class Accepted(BaseModel):

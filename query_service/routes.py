@@ -3,45 +3,85 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from lavra.errors import InvalidRequest, NotReady, QueryCancelled, UnknownTable
 from query_service.descriptions import describe_snapshot, describe_table, describe_tables
-from query_service.releases import DEFAULT_ENVIRONMENT
-from query_service.requests import SqlRequest, choose_format
-from query_service.service import Answer, QueryService, new_query_id
+from query_service.openapi import GET_SQL_DOCS, SQL_DOCS
+from query_service.releases import PRODUCTION
+from query_service.requests import Accepted, SqlRequest, choose_format, from_query
+from query_service.responses import AnswerResponse
+from query_service.service import Answer, QueryService, new_query_id, weak_match
 
 router = APIRouter()
+
+NO_STORE = {"Cache-Control": "no-store"}
+_QUERY_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 Environment = Annotated[str, Query(description="The SQLMesh environment.")]
 
 
-@router.post("/v1/sql")
+@router.post("/v1/sql", **SQL_DOCS)
 async def post_sql(request: Request) -> Response:
     """Run one statement that reads, and answer in the format that Accept asks for."""
-    request.state.query_id = new_query_id()
+    begin(request)
     try:
         body = SqlRequest.model_validate_json(await request.body())
     except ValidationError as error:
         raise InvalidRequest(_explain(error)) from error
-    return await _run(request, body)
+    return await _run(request, body, choose_format(request.headers.get("accept", "")))
+
+
+@router.get("/v1/sql", **GET_SQL_DOCS)
+async def get_sql(request: Request) -> Response:
+    """Do the same as POST, cacheable: an answer has an ETag unless the statement is volatile."""
+    begin(request)
+    try:
+        body = from_query(request.query_params)
+    except ValidationError as error:
+        raise InvalidRequest(_explain(error)) from error
+    accepted = choose_format(request.headers.get("accept", ""))
+    etag = _service(request).etag(body, accepted)
+    caching = {"ETag": etag, "Cache-Control": "private, no-cache"} if etag else NO_STORE
+    if etag and weak_match(request.headers.get("if-none-match", ""), etag):
+        return Response(status_code=304, headers=caching)
+    response = await _run(request, body, accepted)
+    response.headers.update(caching)
+    return response
+
+
+@router.get("/v1/queries")
+async def list_queries(request: Request) -> dict[str, Any]:
+    """List the queries that run or wait, and those that ended lately."""
+    return _service(request).queries.describe()
+
+
+@router.delete("/v1/queries/{query_id}", status_code=202)
+async def cancel_query(request: Request, query_id: str) -> dict[str, Any]:
+    """Cancel a query; `cancelled` is false when there is none of that id any more."""
+    return {"query_id": query_id, "cancelled": await _service(request).cancel(query_id)}
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Answer the metrics in Prometheus's text format."""
+    return Response(_service(request).metrics(), media_type="text/plain; version=0.0.4")
 
 
 @router.get("/v1/tables")
-async def list_tables(
-    request: Request, environment: Environment = DEFAULT_ENVIRONMENT
-) -> dict[str, Any]:
+async def list_tables(request: Request, environment: Environment = PRODUCTION) -> dict[str, Any]:
     """List the tables of an environment's current release."""
     return describe_tables(_service(request).store.current(environment))
 
 
 @router.get("/v1/tables/{schema}/{table}")
 async def show_table(
-    request: Request, schema: str, table: str, environment: Environment = DEFAULT_ENVIRONMENT
+    request: Request, schema: str, table: str, environment: Environment = PRODUCTION
 ) -> dict[str, Any]:
     """Describe one table: columns, grain, freshness, upstream, audits."""
     found = describe_table(_service(request).store.current(environment), f"{schema}.{table}")
@@ -53,17 +93,13 @@ async def show_table(
 
 
 @router.get("/v1/snapshot")
-async def show_snapshot(
-    request: Request, environment: Environment = DEFAULT_ENVIRONMENT
-) -> dict[str, Any]:
+async def show_snapshot(request: Request, environment: Environment = PRODUCTION) -> dict[str, Any]:
     """Describe the release that an environment's queries are answered from."""
     return describe_snapshot(_service(request).store.current(environment))
 
 
 @router.post("/v1/refresh")
-async def refresh(
-    request: Request, environment: Environment = DEFAULT_ENVIRONMENT
-) -> dict[str, Any]:
+async def refresh(request: Request, environment: Environment = PRODUCTION) -> dict[str, Any]:
     """Look for new releases now, without waiting for the service to notice by itself."""
     store = _service(request).store
     changed = await store.refresh()
@@ -84,26 +120,35 @@ async def readyz(request: Request) -> dict[str, str]:
     return {"status": "ready"}
 
 
+def begin(request: Request) -> None:
+    """Give a request its query's id (its own, if it brings one) and its caller."""
+    own = request.headers.get("x-lavra-query-id", "")
+    if own and not _QUERY_ID.fullmatch(own):
+        raise InvalidRequest(
+            "X-Lavra-Query-Id is no id.", remedy="Use 8 to 64 letters, digits, - and _."
+        )
+    request.state.query_id = own or new_query_id()
+    host = request.client.host if request.client else "local"
+    request.state.caller = request.headers.get("x-lavra-caller", host)[:100]
+
+
 def _service(request: Request) -> QueryService:
     service: QueryService = request.app.state.service
     return service
 
 
-async def _run(request: Request, body: SqlRequest) -> Response:
-    accepted = choose_format(request.headers.get("accept", ""))
+async def _run(request: Request, body: SqlRequest, accepted: Accepted) -> Response:
     answer = await _unless_disconnected(
-        request, _service(request).answer(body, accepted, request.state.query_id)
+        request,
+        _service(request).answer(body, accepted, request.state.query_id, request.state.caller),
     )
-    if answer.body is not None:
-        return Response(answer.body, media_type=answer.media_type, headers=answer.headers)
-    assert answer.stream is not None  # noqa: S101 - one of the two is set
-    return StreamingResponse(answer.stream, media_type=answer.media_type, headers=answer.headers)
+    return AnswerResponse(answer, request.headers.get("accept-encoding", ""))
 
 
 async def _unless_disconnected(request: Request, coroutine: Any) -> Answer:
     """Wait for an answer, and cancel it when the client goes away first."""
     work: asyncio.Task[Answer] = asyncio.ensure_future(coroutine)
-    gone = asyncio.ensure_future(request.receive())
+    gone = asyncio.ensure_future(request.receive())  # after the body, only a disconnection comes
     try:
         await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():

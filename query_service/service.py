@@ -4,32 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import json
 import logging
-import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lavra.errors import LavraError, QueryTimeout
+from lavra.errors import InvalidRequest, LavraError, QueryCancelled
+from query_service.admission import Admission
 from query_service.descriptions import iso
-from query_service.engine.jobs import Chunk, Event, Failed, Finished, Job, Started
+from query_service.engine.jobs import Finished, Job
 from query_service.formats import MEDIA_TYPES
-from query_service.problems import error_of
+from query_service.metrics import Metrics
+from query_service.queries import QueryLog, QueryRecord
+from query_service.release_store import LoadedRelease, ReleaseStore
+from query_service.result_cache import Entry, ResultCache, is_volatile, key_of
+from query_service.running import Envelope, Run, out_of_time
 from query_service.watch import ReleaseWatcher
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lavra.catalog import Catalog
+    from lavra.storage import LakeStorage
     from query_service.engine.base import Engine
-    from query_service.release_store import LoadedRelease, ReleaseStore
     from query_service.requests import Accepted, SqlRequest
 
 logger = logging.getLogger("query_service")
 
-HELD_BYTES = 256 * 1024
+HELD_BYTES = 1024 * 1024
 """An answer up to this size is complete before its status is sent, so its errors are honest."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the service allows itself."""
+
+    running: int
+    waiting: int
+    timeout_s: float
+    result_cache_bytes: int
 
 
 @dataclass
@@ -38,33 +53,39 @@ class Answer:
 
     Attributes:
         query_id: Its id.
-        media_type: The format.
+        encoding: The format.
         headers: Those of the contract.
         body: All bytes, if the answer was short.
-        stream: The bytes as they come, if it was not; it raises when the query fails midway.
+        stream: The bytes as they come, if it was not; it raises when the query fails midway, and
+            closing it ends the query.
     """
 
     query_id: str
-    media_type: str
+    encoding: str
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None
-    stream: AsyncIterator[bytes] | None = None
+    stream: AsyncGenerator[bytes, None] | None = None
+
+    @property
+    def media_type(self) -> str:
+        """The format's media type."""
+        return MEDIA_TYPES[self.encoding]
 
 
 class QueryService:
     """Answers queries on releases; everything HTTP is elsewhere."""
 
     def __init__(
-        self,
-        catalog: Catalog,
-        store: ReleaseStore,
-        engine: Engine,
-        *,
-        default_timeout_s: float,
+        self, catalog: Catalog, storage: LakeStorage, folder: Path, engine: Engine, limits: Limits
     ) -> None:
-        self.store = store
         self._engine = engine
-        self._default_timeout_s = default_timeout_s
+        self._limits = limits
+        self._cache = ResultCache(limits.result_cache_bytes)
+        self._metrics = Metrics()
+        self._admission = Admission(limits.running, limits.waiting)
+        self._flights: dict[str, asyncio.Future[Entry | None]] = {}
+        self.queries = QueryLog()
+        self.store = ReleaseStore(catalog, storage, folder, engine, self._on_releases)
         self._watcher = ReleaseWatcher(catalog, self._hear)
         self._heard: dict[str, int] = {}
         self._news = asyncio.Event()
@@ -87,42 +108,151 @@ class QueryService:
         await self._engine.close()
         await self.store.close()
 
-    async def answer(self, request: SqlRequest, accepted: Accepted, query_id: str) -> Answer:
+    def etag(self, request: SqlRequest, accepted: Accepted) -> str | None:
+        """Return the answer's tag, known before the query runs; None if the answer may vary."""
+        if is_volatile(request.sql):
+            return None
+        release_id = request.snapshot or self.store.current(request.environment).id
+        return f'"{_key(release_id, request, accepted)[:40]}"'
+
+    def metrics(self) -> bytes:
+        """Return the text of ``/metrics``."""
+        return self._metrics.render(self.store, self._admission, self._cache)
+
+    async def cancel(self, query_id: str) -> bool:
+        """End a running or waiting query; return whether there is one of that id."""
+        record = self.queries.running.get(query_id)
+        if record is None:
+            return False
+        if record.waiter is not None:
+            if not record.waiter.done():
+                record.waiter.set_exception(QueryCancelled("The query was cancelled."))
+        else:
+            await self._engine.cancel(query_id)
+        return True
+
+    async def answer(
+        self, request: SqlRequest, accepted: Accepted, query_id: str, caller: str
+    ) -> Answer:
         """Run a query and answer as soon as it is known that the answer begins well.
 
         Raises:
             LavraError: the query failed; nothing was sent yet.
         """
-        began = time.monotonic()
-        resources = contextlib.AsyncExitStack()
-        try:
+        record = QueryRecord(query_id, request.sql, request.environment, caller, accepted.encoding)
+        if query_id in self.queries.running:
+            raise InvalidRequest(f"A query with the id {query_id} is running already.")
+        self.queries.begin(record)
+        async with contextlib.AsyncExitStack() as resources:
+            resources.push(lambda _, error, __: self._ended(record, error))
             loaded = await resources.enter_async_context(
                 self.store.use(request.environment, request.snapshot)
             )
-            deadline = began + (request.timeout_s or self._default_timeout_s)
-            events = self._engine.run(_job(request, accepted, query_id, loaded))
+            record.snapshot = loaded.id
+            deadline = self._loop.time() + (request.timeout_s or self._limits.timeout_s)
+            key = None
+            if self._limits.result_cache_bytes and not is_volatile(request.sql):
+                key = _key(loaded.id, request, accepted)
+            query = _Query(request, accepted, record, loaded, deadline)
+            entry = await self._kept(key, query) if key else None
+            if entry:
+                return self._from_entry(query, entry)
+            return await self._fresh(query, key, resources)
+        raise AssertionError("unreachable")
+
+    async def _kept(self, key: str, query: _Query) -> Entry | None:
+        """Return the kept answer, waiting for an identical query if one runs now."""
+        entry = self._cache.get(key)
+        while entry is None and key in self._flights:
+            flight = self._flights[key]
+            waiter = self._follow_flight(flight)
+            query.record.wait_for(waiter)
+            try:
+                async with asyncio.timeout_at(query.deadline):
+                    await waiter
+            except TimeoutError as error:
+                raise out_of_time() from error
+            finally:
+                query.record.wait_for(None)
+            entry = flight.result() if flight.done() and not flight.cancelled() else None
+            if entry is None and key not in self._flights:
+                break  # it failed, was cancelled, or is too large to keep: this one runs itself
+        return entry
+
+    def _follow_flight(self, flight: asyncio.Future[Entry | None]) -> asyncio.Future[None]:
+        """Return a future of one query's own, done when the flight is."""
+        waiter: asyncio.Future[None] = self._loop.create_future()
+
+        def landed(_: object) -> None:
+            if not waiter.done():
+                waiter.set_result(None)
+
+        flight.add_done_callback(landed)
+        return waiter
+
+    async def _fresh(
+        self, query: _Query, key: str | None, resources: contextlib.AsyncExitStack
+    ) -> Answer:
+        """Run a query in an engine."""
+        flight: asyncio.Future[Entry | None] | None = None
+        if key and key not in self._flights:
+            flight = self._flights[key] = self._loop.create_future()
+        try:
+            try:
+                async with asyncio.timeout_at(query.deadline):
+                    await resources.enter_async_context(
+                        self._admission.turn(query.record.caller, query.record.wait_for)
+                    )
+            except TimeoutError as error:
+                raise out_of_time() from error
+            events = self._engine.run(query.job())
             await resources.enter_async_context(contextlib.aclosing(events))
-            run = _Run(events, deadline)
+            run = Run(events, query.deadline)
             await run.read(HELD_BYTES)
-            answer = Answer(query_id, MEDIA_TYPES[accepted.encoding])
-            through = loaded.data_through(run.tables)
-            answer.headers = {
-                "X-Lavra-Query-Id": query_id,
-                "X-Lavra-Snapshot": loaded.id,
-                "X-Lavra-Data-Through": iso(through) or "",
-                "X-Lavra-Cache": "miss",
-                "Vary": "Accept",
-            }
-            envelope = _Envelope(accepted.encoding, query_id, loaded, through, began)
-            if run.finished:
-                answer.headers["X-Lavra-Row-Count"] = str(run.finished.row_count)
-                answer.headers["X-Lavra-Truncated"] = json.dumps(run.finished.truncated)
-                answer.body = b"".join((envelope.opening(), *run.held, envelope.closing()))
-            else:
-                answer.stream = _stream(run, envelope, resources.pop_all())
-            return answer
+            if not run.finished:
+                answer = query.headed(run.tables, None, cached=False)
+                # From here on the stream holds the release, the engine and the record.
+                answer.stream = _stream(run, query, resources.pop_all())
+                return answer
+            entry = Entry(
+                query.loaded.id, run.take(), run.tables,
+                run.finished.row_count, run.finished.truncated,
+            )  # fmt: skip
+            if key:
+                self._cache.put(key, entry)
+            if flight:
+                flight.set_result(entry)
+            return query.whole(entry, cached=False)
         finally:
-            await resources.aclose()
+            if flight and key:
+                del self._flights[key]
+                if not flight.done():
+                    flight.set_result(None)
+
+    def _from_entry(self, query: _Query, entry: Entry) -> Answer:
+        query.record.cached = True
+        return query.whole(entry, cached=True)
+
+    def _ended(self, record: QueryRecord, error: BaseException | None) -> bool:
+        if error is None:
+            self.queries.end(record, "finished")
+        elif isinstance(error, QueryCancelled | asyncio.CancelledError | GeneratorExit):
+            self.queries.end(record, "cancelled", QueryCancelled.code)
+        else:
+            code = error.code if isinstance(error, LavraError) else LavraError.code
+            self.queries.end(record, "failed", code)
+        self._metrics.query_ended(record)
+        logger.info(
+            "query %s",
+            record.state,
+            extra={"query": record.describe(), "query_id": record.query_id},
+        )
+        return False
+
+    def _on_releases(self, loaded: LoadedRelease | None, release_ids: set[str]) -> None:
+        if loaded:
+            self._metrics.release_loaded(loaded)
+        self._cache.keep_only(release_ids)
 
     def _hear(self, ids: dict[str, int]) -> None:
         """Take news from the watcher's thread."""
@@ -144,119 +274,87 @@ class QueryService:
                 logger.warning("following releases failed, trying again: %s", error)
 
 
-class _Run:
-    """Reads an engine's events under a deadline."""
+@dataclass(frozen=True)
+class _Query:
+    """One request on the release that answers it."""
 
-    def __init__(self, events: AsyncGenerator[Event, None], deadline: float) -> None:
-        self._events = events
-        self._deadline = deadline
-        self.held: list[bytes] = []
-        self.tables: tuple[str, ...] = ()
-        self.finished: Finished | None = None
+    request: SqlRequest
+    accepted: Accepted
+    record: QueryRecord
+    loaded: LoadedRelease
+    deadline: float
 
-    async def read(self, most_bytes: int) -> None:
-        """Read until the end or until more than ``most_bytes`` are held.
+    def job(self) -> Job:
+        return Job(
+            query_id=self.record.query_id,
+            release_file=str(self.loaded.file),
+            sql=self.request.sql,
+            parameters=self.request.parameters,
+            row_limit=self.request.row_limit,
+            encoding=self.accepted.encoding,
+            string_views=self.accepted.string_views,
+        )
 
-        Raises:
-            LavraError: the query failed or its time is up.
-        """
-        size = 0
-        try:
-            async with asyncio.timeout_at(self._loop_deadline()):
-                async for event in self._events:
-                    match event:
-                        case Started(tables):
-                            self.tables = tables
-                        case Chunk(data):
-                            self.held.append(data)
-                            size += len(data)
-                            if size > most_bytes:
-                                return
-                        case Finished():
-                            self.finished = event
-                            return
-                        case Failed(code, message, remedy):
-                            raise error_of(code, message, remedy)
-        except TimeoutError as error:
-            raise QueryTimeout(
-                "The query ran past its time limit.",
-                remedy="Ask for less, or for more time with timeout_s.",
-            ) from error
-        if not self.finished:
-            raise LavraError("The engine stopped without an answer.")
-
-    def take(self) -> bytes:
-        """Return what is held and hold nothing."""
-        taken = b"".join(self.held)
-        self.held = []
-        return taken
-
-    def _loop_deadline(self) -> float:
-        return asyncio.get_running_loop().time() + max(self._deadline - time.monotonic(), 0)
-
-
-class _Envelope:
-    """What surrounds an encoder's bytes; only JSON has any."""
-
-    def __init__(
-        self,
-        encoding: str,
-        query_id: str,
-        loaded: LoadedRelease,
-        through: dt.datetime | None,
-        began: float,
-        *,
-        cached: bool = False,
-    ) -> None:
-        self._json = encoding == "json"
-        self._query_id = query_id
-        self._snapshot = {
-            "id": loaded.id,
-            "released_at": iso(loaded.release.created_at),
-            "data_through": iso(through),
+    def headed(self, tables: tuple[str, ...], finished: Finished | None, *, cached: bool) -> Answer:
+        answer = Answer(self.record.query_id, self.accepted.encoding)
+        answer.headers = {
+            "X-Lavra-Query-Id": self.record.query_id,
+            "X-Lavra-Snapshot": self.loaded.id,
+            "X-Lavra-Data-Through": iso(self.loaded.data_through(tables)) or "",
+            "X-Lavra-Cache": "hit" if cached else "miss",
         }
-        self._began = began
-        self._cached = cached
+        if finished:
+            answer.headers["X-Lavra-Row-Count"] = str(finished.row_count)
+            answer.headers["X-Lavra-Truncated"] = json.dumps(finished.truncated)
+        return answer
 
-    def opening(self) -> bytes:
-        return f'{{"query_id":"{self._query_id}",'.encode() if self._json else b""
+    def whole(self, entry: Entry, *, cached: bool) -> Answer:
+        finished = Finished(entry.row_count, entry.truncated)
+        answer = self.headed(entry.tables, finished, cached=cached)
+        envelope = self.envelope(entry.tables, cached=cached)
+        answer.body = b"".join((envelope.opening(), entry.data, envelope.closing()))
+        self.record.row_count = entry.row_count
+        self.record.bytes_out = len(answer.body)
+        return answer
 
-    def closing(self) -> bytes:
-        if not self._json:
-            return b""
-        tail = {
-            "snapshot": self._snapshot,
-            "elapsed_ms": round((time.monotonic() - self._began) * 1000, 3),
-            "cached": self._cached,
-        }
-        return b"," + json.dumps(tail, separators=(",", ":"))[1:].encode()
+    def envelope(self, tables: tuple[str, ...], *, cached: bool = False) -> Envelope:
+        return Envelope(
+            self.accepted.encoding, self.record.query_id, self.loaded,
+            self.loaded.data_through(tables), self.record.began, cached=cached,
+        )  # fmt: skip
 
 
 async def _stream(
-    run: _Run, envelope: _Envelope, resources: contextlib.AsyncExitStack
-) -> AsyncIterator[bytes]:
+    run: Run, query: _Query, resources: contextlib.AsyncExitStack
+) -> AsyncGenerator[bytes, None]:
     async with resources:
-        yield envelope.opening() + run.take()
-        while not run.finished:
+        envelope = query.envelope(run.tables)
+        data = envelope.opening() + run.take()
+        while True:
+            if data:
+                query.record.bytes_out += len(data)
+                yield data
+            if run.finished:
+                break
             await run.read(0)
             data = run.take()
-            if data:
-                yield data
+        query.record.row_count = run.finished.row_count
         yield envelope.closing()
 
 
-def _job(request: SqlRequest, accepted: Accepted, query_id: str, loaded: LoadedRelease) -> Job:
-    return Job(
-        query_id=query_id,
-        release_file=str(loaded.file),
-        sql=request.sql,
-        parameters=request.parameters,
-        row_limit=request.row_limit,
-        encoding=accepted.encoding,
+def _key(release_id: str, request: SqlRequest, accepted: Accepted) -> str:
+    return key_of(
+        release_id, request.sql, request.parameters, request.row_limit, accepted.encoding,
         string_views=accepted.string_views,
-    )
+    )  # fmt: skip
 
 
 def new_query_id() -> str:
     """Return an id for a query: 32 hexadecimal digits."""
     return uuid.uuid4().hex
+
+
+def weak_match(if_none_match: str, etag: str) -> bool:
+    """Whether an ``If-None-Match`` header names this tag."""
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag in tags or "*" in tags

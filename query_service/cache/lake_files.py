@@ -9,11 +9,12 @@ from psycopg import sql
 
 from lavra.catalog.catalog import DUCKLAKE_SCHEMA
 from lavra.errors import CatalogError
+from query_service.releases import table_name
 
 if TYPE_CHECKING:
     import psycopg
 
-    from query_service.releases import Release, ReleasedTable
+    from query_service.releases import Release, ReleaseTable
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,13 @@ def list_table_files(connection: psycopg.Connection, release: Release) -> dict[s
     ).fetchone()
     if root is None:
         raise CatalogError("The lake has no data path.", remedy="Has anything been written yet?")
-    return {table.name: _table_files(connection, table, at, root[0]) for table in release.tables}
+    return {
+        table_name(table): _table_files(connection, table, at, root[0]) for table in release.tables
+    }
 
 
 def _table_files(
-    connection: psycopg.Connection, table: ReleasedTable, at: int, root: str
+    connection: psycopg.Connection, table: ReleaseTable, at: int, root: str
 ) -> TableFiles:
     found = connection.execute(
         sql.SQL(

@@ -27,11 +27,12 @@ from lavra.errors import CatalogError, StorageError
 from query_service.cache.lake_files import DataFile, TableFiles, list_table_files
 from query_service.cache.release_file import CachedTable, write_release_file
 from query_service.cache.segments import open_segment, servable_schema, write_segment
+from query_service.releases import table_name
 
 if TYPE_CHECKING:
     from lavra.catalog import Catalog
     from lavra.storage import LakeStorage
-    from query_service.releases import Release, ReleasedTable
+    from query_service.releases import Release, ReleaseTable
 
 ROWS_PER_BATCH = 32_768
 """Rows of one Arrow batch in a segment (measured: docs/benchmarks.md)."""
@@ -76,13 +77,15 @@ def load_release(
             )
             for table in release.tables:
                 try:
-                    loader = _TableLoader(duck, table, files[table.name], folder, report)
+                    loader = _TableLoader(duck, table, files[table_name(table)], folder, report)
                     report.cached.append(loader.load())
                 except duckdb.IOException as error:
-                    raise StorageError(f"Cannot read {table.name}: {_first_line(error)}") from error
+                    raise StorageError(
+                        f"Cannot read {table_name(table)}: {_first_line(error)}"
+                    ) from error
                 except duckdb.Error as error:
                     raise CatalogError(
-                        f"Cannot load {table.name} at snapshot {release.snapshot_id}: "
+                        f"Cannot load {table_name(table)} at snapshot {release.snapshot_id}: "
                         f"{_first_line(error)}"
                     ) from error
                 report.tables += 1
@@ -94,7 +97,7 @@ class _TableLoader:
     def __init__(
         self,
         duck: duckdb.DuckDBPyConnection,
-        table: ReleasedTable,
+        table: ReleaseTable,
         files: TableFiles,
         folder: Path,
         report: LoadReport,

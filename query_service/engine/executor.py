@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-from datafusion import RuntimeEnvBuilder
+from datafusion import RuntimeEnvBuilder, SessionContext
 
 from query_service.engine.errors import translate
 from query_service.engine.jobs import Chunk, Event, Failed, Finished, Job, Started
@@ -48,6 +48,10 @@ class Executor:
         except BaseException as error:  # noqa: BLE001 - a panic of DataFusion is no Exception
             known = translate(error)
             yield Failed(known.code, known.message, known.remedy)
+
+    def warm_up(self) -> None:
+        """Start DataFusion's threads, so that the first query does not wait for them."""
+        SessionContext().sql("select 1").collect()
 
     def keep_only(self, release_files: set[str]) -> None:
         """Forget every release but these, and so unmap their tables."""

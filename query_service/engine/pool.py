@@ -1,0 +1,281 @@
+"""Engine processes: one query at a time each, killed and replaced when a query must end.
+
+DataFusion cannot stop an exploding join inside a process, so cancelling, running out of time and
+running out of memory all end in the death of one engine. Its tables are mapped files, so nothing
+is lost with it and nothing is copied into its successor; a warm spare takes its place at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lavra.errors import LavraError, ProcessError, QueryCancelled, ResourcesExhausted
+from query_service.engine.executor import ExecutorOptions
+from query_service.engine.frames import HEADER, decode, encode_object
+from query_service.engine.jobs import Event, Failed, Finished, Job
+from query_service.engine.memory import anonymous_bytes
+from query_service.engine.worker import KeepOnly, Prepare, Ready
+
+logger = logging.getLogger("query_service")
+
+GUARD_S = 0.25
+"""How often the engines' memory is looked at."""
+
+BASE_BYTES = 512 * 1024 * 1024
+"""What an engine may hold besides its query's pool: DataFusion does not count everything."""
+
+READ_BYTES = 1024 * 1024
+START_TIMEOUT_S = 120
+
+
+@dataclass(eq=False)
+class _Worker:
+    pid: int
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    busy: bool = False
+    over_memory: bool = False
+    query_id: str | None = None
+    cancelled: bool = False
+    pending: KeepOnly | None = field(default=None)
+
+    def send(self, value: object) -> None:
+        self.writer.write(encode_object(value))
+
+
+class ProcessPool:
+    """A pool of engine processes and a warm spare.
+
+    Args:
+        options: Limits of each engine; its spill folder is a folder below theirs.
+        count: Queries at once.
+
+    Crash of an engine: its query fails, a new one is forked. Crash of the zygote: the same for
+    all. Kill of the front: the zygote ends itself and every engine.
+    """
+
+    def __init__(self, options: ExecutorOptions, count: int) -> None:
+        self._options = options
+        self._count = count
+        self._slots = asyncio.Semaphore(count)
+        self._idle: asyncio.LifoQueue[_Worker] = asyncio.LifoQueue()
+        self._workers: set[_Worker] = set()
+        self._release_files: set[str] = set()
+        self._zygote: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._control_lock = asyncio.Lock()
+        self._replacing: set[asyncio.Task[None]] = set()
+        self._guard: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def start(self) -> None:
+        """Start the zygote and the engines.
+
+        Raises:
+            ProcessError: they do not start.
+        """
+        shutil.rmtree(self._options.spill_folder, ignore_errors=True)  # of a killed predecessor
+        await self._start_zygote()
+        await asyncio.gather(*(self._add() for _ in range(self._count + 1)))
+        self._guard = asyncio.create_task(self._guard_memory())
+
+    async def close(self) -> None:
+        """Kill every engine and the zygote."""
+        self._closing = True
+        if self._guard:
+            self._guard.cancel()
+        for task in self._replacing:
+            task.cancel()
+        await asyncio.gather(*self._replacing, return_exceptions=True)
+        for worker in self._workers:
+            worker.writer.close()
+        if self._control:
+            self._control.close()
+        if self._zygote:
+            await asyncio.to_thread(self._zygote.wait)
+        shutil.rmtree(self._options.spill_folder, ignore_errors=True)
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the engines."""
+        return sorted(worker.pid for worker in self._workers)
+
+    async def keep_only(self, release_files: set[str]) -> None:
+        """Let go of every release but these; a busy engine does when its query ends."""
+        self._release_files &= release_files
+        message = KeepOnly(frozenset(release_files))
+        for worker in self._workers:
+            if worker.busy:
+                worker.pending = message
+            else:
+                worker.send(message)
+
+    async def prepare(self, release_file: str) -> None:
+        """Open a release in every engine that is free, and in those to come."""
+        self._release_files.add(release_file)
+        for worker in self._workers:
+            if not worker.busy:
+                worker.send(Prepare(release_file))
+
+    async def run(self, job: Job) -> AsyncGenerator[Event, None]:
+        """Run a job in an engine; closing the generator early kills that engine."""
+        async with self._slots:
+            worker = await self._take()
+            ended = False
+            try:
+                worker.query_id = job.query_id
+                worker.send(job)
+                async for event in _events(worker):
+                    ended = isinstance(event, Finished | Failed)
+                    if ended:
+                        self._give_back(worker)
+                    yield event
+                    if ended:
+                        return
+                ended = True
+                yield await self._died(worker)
+            finally:
+                if not ended:
+                    self._replace(worker)
+
+    async def cancel(self, query_id: str) -> None:
+        """End a running query: its last event will be Failed with query_cancelled."""
+        for worker in [w for w in self._workers if w.busy and w.query_id == query_id]:
+            worker.cancelled = True
+            await self._command(f"kill {worker.pid}")
+
+    async def _take(self) -> _Worker:
+        while True:
+            worker = await self._idle.get()
+            worker.busy = True
+            if not worker.reader.at_eof():
+                return worker
+            self._replace(worker)  # somebody killed it while it was idle
+
+    def _give_back(self, worker: _Worker) -> None:
+        if worker.over_memory or worker.cancelled:
+            self._replace(worker)  # the end came just before the kill
+            return
+        worker.busy = False
+        worker.query_id = None
+        if worker.pending:
+            worker.send(worker.pending)
+            worker.pending = None
+        self._idle.put_nowait(worker)
+
+    def _replace(self, worker: _Worker) -> None:
+        """Kill an engine in the background and start another."""
+
+        async def replace() -> None:
+            await self._kill(worker)
+            await self._add()
+
+        if not self._closing:
+            task = asyncio.create_task(replace())
+            self._replacing.add(task)
+            task.add_done_callback(self._replacing.discard)
+
+    async def _died(self, worker: _Worker) -> Failed:
+        """Bury an engine that ended by itself or was killed by the guard; say why."""
+        status = await self._kill(worker)
+        task = asyncio.create_task(self._add())
+        self._replacing.add(task)
+        task.add_done_callback(self._replacing.discard)
+        if worker.cancelled:
+            return Failed(QueryCancelled.code, "The query was cancelled.")
+        if worker.over_memory or status in {-signal.SIGKILL, -signal.SIGABRT}:
+            error: LavraError = ResourcesExhausted(
+                "The query needed more memory than one query may use.",
+                remedy="Filter or aggregate earlier, or join fewer rows.",
+            )
+        else:
+            error = LavraError(f"The engine ended unexpectedly (status {status}).")
+        logger.warning("engine %d died: %s", worker.pid, error.message)
+        return Failed(error.code, error.message, error.remedy)
+
+    async def _kill(self, worker: _Worker) -> int:
+        """Kill an engine, free its spill files, and return its exit status."""
+        self._workers.discard(worker)
+        worker.writer.close()
+        status = int(await self._command(f"kill {worker.pid}"))
+        spilled = Path(self._options.spill_folder) / str(worker.pid)
+        await asyncio.to_thread(shutil.rmtree, spilled, ignore_errors=True)
+        return status
+
+    async def _add(self) -> None:
+        """Fork an engine and let it take jobs once it is warm."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            pid = int(await self._command("fork", theirs.fileno()))
+        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=READ_BYTES)
+        worker = _Worker(pid, reader, writer)
+        async with asyncio.timeout(START_TIMEOUT_S):
+            if not isinstance(await anext(_events(worker), None), Ready):
+                raise ProcessError(f"The engine {pid} did not start.")
+        for release_file in sorted(self._release_files):
+            worker.send(Prepare(release_file))
+        self._workers.add(worker)
+        self._idle.put_nowait(worker)
+
+    async def _command(self, text: str, descriptor: int | None = None) -> bytes:
+        """Tell the zygote something and return its answer."""
+        control = self._control
+        if control is None:
+            raise ProcessError("The engines are not running.")
+
+        def exchange() -> bytes:
+            if descriptor is None:
+                control.send(text.encode())
+            else:
+                socket.send_fds(control, [text.encode()], [descriptor])
+            return control.recv(64)
+
+        async with self._control_lock:
+            answer = await asyncio.to_thread(exchange)
+        if not answer:
+            raise ProcessError("The engines' parent process ended.")
+        return answer
+
+    async def _start_zygote(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._zygote = await asyncio.to_thread(
+                subprocess.Popen,
+                [
+                    sys.executable, "-m", "query_service.engine.zygote", str(theirs.fileno()),
+                    json.dumps(asdict(self._options)),
+                ],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        self._control = ours
+
+    async def _guard_memory(self) -> None:
+        """Kill the engine whose query holds more memory than it may."""
+        most = self._options.memory_bytes + BASE_BYTES
+        while True:
+            await asyncio.sleep(GUARD_S)
+            for worker in [w for w in self._workers if w.busy]:
+                if anonymous_bytes(worker.pid) > most and not worker.over_memory:
+                    worker.over_memory = True
+                    await self._command(f"kill {worker.pid}")
+
+
+async def _events(worker: _Worker) -> AsyncGenerator[Any, None]:
+    """Read an engine's frames until it closes its end."""
+    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            size, kind = HEADER.unpack(await worker.reader.readexactly(HEADER.size))
+            yield decode(kind, await worker.reader.readexactly(size))

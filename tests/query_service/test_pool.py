@@ -1,0 +1,161 @@
+"""Engine processes: killed and replaced, their neighbours undisturbed, nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pytest
+
+from query_service.cache.release_file import CachedTable, write_release_file
+from query_service.cache.segments import servable_schema, write_segment
+from query_service.engine.executor import ExecutorOptions
+from query_service.engine.jobs import Chunk, Failed, Finished, Job
+from query_service.engine.pool import ProcessPool
+
+ROWS = 200_000
+EXPLODING = "select count(*) from g.t a, g.t b, g.t c where a.id + b.id + c.id < 0"
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("pool")
+    table = pa.table(
+        {"id": range(ROWS), "k": [i % 7 for i in range(ROWS)], "s": [f"s{i}" for i in range(ROWS)]}
+    )
+    schema = servable_schema(table.schema)
+    segment = folder / "t.seg"
+    write_segment(segment, schema, table.to_batches(32_768))
+    held = CachedTable("g", "t", schema, (str(segment),), segment.stat().st_size, ROWS)
+    write_release_file(folder / "release.json", [held])
+    return str(folder / "release.json")
+
+
+@asynccontextmanager
+async def pool(folder: Path, count: int = 2, megabytes: int = 64) -> AsyncIterator[ProcessPool]:
+    opened = ProcessPool(ExecutorOptions(megabytes << 20, str(folder / "spill"), 2), count)
+    await opened.start()
+    try:
+        yield opened
+    finally:
+        pids = opened.pids
+        await opened.close()
+        assert not any(psutil.pid_exists(pid) for pid in pids)
+        assert not (folder / "spill").exists()
+
+
+async def run(engine: ProcessPool, release: str, sql: str, **job: Any) -> tuple[bytes, Any]:
+    data, last = b"", None
+    async for event in engine.run(Job("q", release, sql, **job)):
+        if isinstance(event, Chunk):
+            data += event.data
+        last = event
+    return data, last
+
+
+async def until(condition: Callable[[], bool], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    for _ in iter(condition, True):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+def test_a_runaway_query_is_gone_within_a_second(release: str, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with pool(tmp_path) as engine:
+            before = engine.pids
+            stream = engine.run(Job("q", release, EXPLODING))
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1), aclosing(stream):
+                    async for _ in stream:
+                        pass
+            neighbour = asyncio.create_task(run(engine, release, "select count(*) from g.t"))
+            await until(lambda: not all(psutil.pid_exists(pid) for pid in before), 1)
+            data, last = await neighbour
+            assert b"[200000]" in data
+            assert last == Finished(1, False)
+            await until(lambda: len(engine.pids) == 3 and engine.pids != before, 30)
+
+    asyncio.run(scenario())
+
+
+def test_an_engine_killed_from_outside_is_replaced(release: str, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with pool(tmp_path, count=1) as engine:
+            before = engine.pids
+            query = asyncio.create_task(run(engine, release, EXPLODING))
+            await asyncio.sleep(0.3)
+            for pid in before:
+                os.kill(pid, signal.SIGKILL)
+            _, last = await query
+            assert isinstance(last, Failed)
+            for _ in range(3):
+                data, last = await run(engine, release, "select max(id) from g.t")
+                assert b"[199999]" in data
+
+    asyncio.run(scenario())
+
+
+def test_a_join_over_budget_says_so_and_sorts_spill(release: str, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with pool(tmp_path, count=1, megabytes=24) as engine:
+            sql = "select a.k, array_agg(b.s) from g.t a join g.t b on a.id = b.id group by a.k"
+            _, last = await run(engine, release, sql + ", a.id")
+            assert isinstance(last, Failed)
+            assert last.code == "resources_exhausted"
+            data, last = await run(
+                engine, release, "select count(*) from (select s from g.t order by s, id)"
+            )
+            assert b"[200000]" in data
+
+    asyncio.run(scenario())
+
+
+def test_private_memory_of_an_engine_is_small(release: str, tmp_path: Path) -> None:
+    from query_service.engine.memory import anonymous_bytes
+
+    async def scenario() -> None:
+        async with pool(tmp_path, count=1) as engine:
+            base = {pid: anonymous_bytes(pid) for pid in engine.pids}
+            for _ in range(3):
+                await run(engine, release, "select k, count(*), max(s) from g.t group by k")
+            held = {pid: anonymous_bytes(pid) for pid in engine.pids}
+            assert max(held[pid] - base[pid] for pid in base) < 150 << 20
+
+    asyncio.run(scenario())
+
+
+def test_a_killed_front_leaves_no_process(tmp_path: Path) -> None:
+    program = (
+        "import asyncio, sys\n"
+        "from query_service.engine.executor import ExecutorOptions\n"
+        "from query_service.engine.pool import ProcessPool\n"
+        "async def main():\n"
+        "    pool = ProcessPool(ExecutorOptions(64 << 20, sys.argv[1], 2), 1)\n"
+        "    await pool.start()\n"
+        "    print(pool._zygote.pid, *pool.pids, flush=True)\n"
+        "    await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    front = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "spill")], stdout=subprocess.PIPE, text=True
+    )
+    assert front.stdout is not None
+    with front, front.stdout:
+        pids = [int(pid) for pid in front.stdout.readline().split()]
+        front.kill()
+    assert len(pids) == 3
+    deadline = time.monotonic() + 10
+    while any(psutil.pid_exists(p) and psutil.Process(p).status() != "zombie" for p in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
