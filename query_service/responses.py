@@ -50,7 +50,7 @@ class AnswerResponse(Response):
             await super().__call__(scope, receive, send)
             return
         sending = asyncio.ensure_future(self._send_stream(send))
-        gone = asyncio.ensure_future(_disconnected(receive))
+        gone = asyncio.ensure_future(disconnected(receive))
         try:
             await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
@@ -73,7 +73,8 @@ class AnswerResponse(Response):
         await send({"type": "http.response.body", "body": rest, "more_body": False})
 
 
-async def _disconnected(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
+    """Return once the client has gone away."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -15,7 +15,7 @@ from query_service.descriptions import describe_snapshot, describe_table, descri
 from query_service.openapi import GET_SQL_DOCS, SQL_DOCS
 from query_service.releases import PRODUCTION
 from query_service.requests import Accepted, SqlRequest, choose_format, from_query
-from query_service.responses import AnswerResponse
+from query_service.responses import AnswerResponse, disconnected
 from query_service.service import Answer, QueryService, new_query_id, weak_match
 
 router = APIRouter()
@@ -148,7 +148,7 @@ async def _run(request: Request, body: SqlRequest, accepted: Accepted) -> Respon
 async def _unless_disconnected(request: Request, coroutine: Any) -> Answer:
     """Wait for an answer, and cancel it when the client goes away first."""
     work: asyncio.Task[Answer] = asyncio.ensure_future(coroutine)
-    gone = asyncio.ensure_future(request.receive())  # after the body, only a disconnection comes
+    gone = asyncio.ensure_future(disconnected(request.receive))
     try:
         await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():

@@ -142,9 +142,9 @@ def _wide_integers(column: pa.Array) -> pa.Array:
     low, high = extremes["min"].as_py(), extremes["max"].as_py()
     if low is None or (low >= -SAFE_INTEGER and high <= SAFE_INTEGER):
         return text
-    beyond = pc.greater(column, SAFE_INTEGER)
+    beyond = pc.greater(column, pa.scalar(SAFE_INTEGER, column.type))
     if low < 0:
-        beyond = pc.or_(beyond, pc.less(column, -SAFE_INTEGER))
+        beyond = pc.or_(beyond, pc.less(column, pa.scalar(-SAFE_INTEGER, column.type)))
     return pc.if_else(beyond, _quoted(text), text)
 
 
