@@ -1,4 +1,4 @@
-"""`lavra dashboards`: lint, import, check."""
+"""`lavra dashboards`: lint, import, check, drift."""
 
 from __future__ import annotations
 
@@ -72,3 +72,20 @@ def check(*, as_json: AsJson = False) -> None:
     bad = [item for item in found if not item.is_good]
     if bad:
         raise DashboardError(f"{len(bad)} of {len(found)} charts failed or are empty.")
+
+
+@group.command()
+def drift(*, as_json: AsJson = False) -> None:
+    """Name each thing that was edited in Superset since the last import; exits with 1 if any."""
+    from lavra.dashboards import drift as drifting  # noqa: PLC0415
+    from lavra.settings import load_settings  # noqa: PLC0415
+
+    found = drifting.changes(drifting.read_state(load_settings()))
+    if as_json:
+        print_json([asdict(change) for change in found])
+    else:
+        rows = [(c.kind, c.title, c.field, c.imported, c.now) for c in found]
+        columns = ["kind", "title", "field", "imported", "now"]
+        print_table(columns, rows, "Nothing was edited since the last import.")
+    if found:
+        raise typer.Exit(1)

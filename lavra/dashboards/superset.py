@@ -196,41 +196,55 @@ def run_task(
     *,
     catalog: Catalog,
 ) -> Outcome:
-    """Run one of ``superset_side``'s programs in Superset's Python.
+    """Run a program that changes Superset's metadata.
 
     Raises:
         DashboardError: the program says what is wrong with the dashboards.
         ProcessError: it failed otherwise.
     """
-    script = Path(str(files("lavra.dashboards") / "superset_side" / program))
-    with tempfile.TemporaryDirectory(prefix="lavra-superset-") as folder:
-        outcome_file = Path(folder) / "outcome.json"
-        task_file = Path(folder) / "task.json"
-        _write_private(task_file, json.dumps(task | {"outcome_file": str(outcome_file)}))
-        done = subprocess.run(
-            [str(environment.python), str(script), str(task_file)],
-            env=os.environ | _variables(settings, environment, catalog),
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=BOOTSTRAP_TIMEOUT_S,
-            check=False,
-        )
-        log = done.stdout.decode(errors="replace")
-        (superset_home(settings) / "bootstrap.log").write_text(log, "utf-8")
-        if not outcome_file.exists():
-            raise ProcessError(
-                f"Superset's bootstrap ended with status {done.returncode}:\n{log[-2000:]}",
-                remedy=f"The whole log is {superset_home(settings) / 'bootstrap.log'}.",
-            )
-        outcome = json.loads(outcome_file.read_text("utf-8"))
+    outcome = run_program(settings, environment, program, task, catalog=catalog)
     if problems := outcome.get("problems"):
         raise DashboardError(
             "Superset refuses the dashboards:\n  " + "\n  ".join(problems),
             remedy=f"The whole log is {superset_home(settings) / 'bootstrap.log'}.",
         )
     return Outcome(outcome["timings_s"], outcome["pruned"])
+
+
+def run_program(
+    settings: Settings,
+    environment: SupersetEnvironment,
+    program: str,
+    task: dict[str, Any],
+    *,
+    catalog: Catalog,
+) -> dict[str, Any]:
+    """Run one of ``superset_side``'s programs in Superset's Python and return its outcome.
+
+    Raises:
+        ProcessError: it ended without one; the message ends with its last lines.
+    """
+    script = Path(str(files("lavra.dashboards") / "superset_side" / program))
+    log_file = superset_home(settings) / f"{script.stem}.log"
+    with tempfile.TemporaryDirectory(prefix="lavra-superset-") as folder:
+        outcome_file = Path(folder) / "outcome.json"
+        task_file = Path(folder) / "task.json"
+        _write_private(task_file, json.dumps(task | {"outcome_file": str(outcome_file)}))
+        with log_file.open("wb") as log:
+            done = subprocess.run(
+                [str(environment.python), str(script), str(task_file)],
+                env=os.environ | _variables(settings, environment, catalog),
+                cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                timeout=BOOTSTRAP_TIMEOUT_S, check=False,
+            )  # fmt: skip
+        if not outcome_file.exists():
+            tail = log_file.read_text("utf-8", errors="replace")[-2000:]
+            raise ProcessError(
+                f"Superset's {script.stem} ended with status {done.returncode}:\n{tail}",
+                remedy=f"The whole log is {log_file}.",
+            )
+        outcome: dict[str, Any] = json.loads(outcome_file.read_text("utf-8"))
+    return outcome
 
 
 def superset_home(settings: Settings) -> Path:
