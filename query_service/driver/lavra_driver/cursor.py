@@ -240,7 +240,8 @@ class Cursor:
                 query_id=self.query_id,
             ) from error
         self._schema = self._reader.schema
-        self.description = [describe(field) for field in self._schema]
+        # PEP 249: a statement that answers no columns has no description.
+        self.description = [describe(field) for field in self._schema] or None
         self.rownumber = 0
 
     def _load_batch(self) -> bool:

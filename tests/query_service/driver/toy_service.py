@@ -39,6 +39,7 @@ class ToyService:
         cut: Send only this many bytes of each Arrow stream, then drop the connection.
         page: Answer everything with this HTML.
         delay_s: Wait before each answer.
+        writable: A session in which CREATE and INSERT work, for suites that must write.
         requests: What was asked: (method, path, headers, decoded body).
     """
 
@@ -47,6 +48,7 @@ class ToyService:
         self.cut: int | None = None
         self.page: str | None = None
         self.delay_s = 0.0
+        self.writable: datafusion.SessionContext | None = None
         self.requests: list[tuple[str, str, dict[str, str], Any]] = []
         self.cancelled: list[str] = []
         self.url = ""
@@ -56,13 +58,20 @@ class ToyService:
         return int(self.url.rsplit(":", 1)[1])
 
     def run(self, sql: str, parameters: Any) -> pa.Table:
+        if isinstance(parameters, list):
+            parameters = {str(n): value for n, value in enumerate(parameters, 1)}
+        if self.writable is not None:
+            options = {"param_values": parameters} if parameters else {}
+            frame = self.writable.sql(sql, **options)
+            if sql.lstrip()[:6].lower() == "select":
+                return frame.to_arrow_table()
+            frame.collect()
+            return pa.table({})
         context = datafusion.SessionContext()
         for (schema, name), table in TABLES.items():
             context.sql(f"create schema if not exists {schema}")
             context.from_arrow(table, f"tmp_{name}")
             context.sql(f"create view {schema}.{name} as select * from tmp_{name}")
-        if isinstance(parameters, list):
-            parameters = {str(n): value for n, value in enumerate(parameters, 1)}
         frame = context.sql(sql, param_values=parameters or {})
         return frame.to_arrow_table()
 
