@@ -24,7 +24,8 @@ class TestCompliance(dbapi20.DatabaseAPI20Test):  # type: ignore[misc]
         context = running()
         service = context.__enter__()
         self.addCleanup(context.__exit__, None, None, None)
-        service.writable = datafusion.SessionContext()
+        options = {"datafusion.sql_parser.map_string_types_to_utf8view": "false"}
+        service.writable = datafusion.SessionContext(datafusion.SessionConfig(options))
         self.connect_kw_args = {"host": "127.0.0.1", "port": service.port}
 
     def tearDown(self) -> None:
