@@ -15,12 +15,17 @@ from superset.db_engine_specs.exceptions import (
     SupersetDBAPIProgrammingError,
 )
 from superset.errors import SupersetErrorType
+from superset.sql.parse import SQLScript
 from superset.utils.core import GenericDataType
 
 import lavra_driver
+from lavra_driver.connection import DEFAULT_ENVIRONMENT
+from lavra_driver.superset.sqlglot_dialect import KEPT_FUNCTIONS
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from sqlalchemy.engine import URL
 
 
 _EPOCH = "TIMESTAMP '1970-01-01T00:00:00'"
@@ -97,6 +102,13 @@ class LavraEngineSpec(BaseEngineSpec):
         (re.compile(r"^(array|struct|map)", re.IGNORECASE), types.String(), GenericDataType.STRING),
         (re.compile(r"^null$", re.IGNORECASE), types.String(), GenericDataType.STRING),
     )
+
+    encrypted_extra_sensitive_fields = {
+        "$.connect_args.api_key": "API key",
+        "$.connect_args.token": "Bearer token",
+    }
+    supports_catalog = True
+    supports_dynamic_catalog = True
 
     # Each error starts with the service's own code, so nothing depends on its wording.
     custom_errors = {
@@ -189,6 +201,157 @@ class LavraEngineSpec(BaseEngineSpec):
     def get_datatype(cls, type_code: Any) -> str | None:
         """Return the type's name, which is what the driver's description holds already."""
         return str(type_code) if type_code else None
+
+    @classmethod
+    def extract_errors(
+        cls,
+        ex: Exception,
+        context: dict[str, Any] | None = None,
+        database_name: str | None = None,
+    ) -> list[Any]:
+        """Return the error as Superset shows it; the service's query id goes along."""
+        found: list[Any] = super().extract_errors(ex, context, database_name)
+        cause = getattr(ex, "orig", ex)
+        for error in found:
+            if isinstance(cause, lavra_driver.Error) and cause.query_id:
+                error.extra = {**(error.extra or {}), "query_id": cause.query_id}
+        return found
+
+    # A catalog, in Superset's words, is an environment of SQLMesh: prod, or a preview.
+
+    @classmethod
+    def get_default_catalog(cls, database: Any) -> str:
+        """Return the environment that the URL names."""
+        return database.url_object.database or DEFAULT_ENVIRONMENT
+
+    @classmethod
+    def get_catalog_names(cls, database: Any, inspector: Any) -> set[str]:
+        """Return the environment of the URL; another is used by naming it."""
+        return {cls.get_default_catalog(database)}
+
+    @classmethod
+    def adjust_engine_params(
+        cls,
+        uri: URL,
+        connect_args: dict[str, Any],
+        catalog: str | None = None,
+        schema: str | None = None,
+    ) -> tuple[URL, dict[str, Any]]:
+        """Connect to the chosen environment."""
+        return (uri.set(database=catalog) if catalog else uri), connect_args
+
+    @classmethod
+    def impersonate_user(
+        cls,
+        database: Any,
+        username: str | None,
+        user_token: str | None,
+        url: URL,
+        engine_kwargs: dict[str, Any],
+    ) -> tuple[URL, dict[str, Any]]:
+        """Ask with the user's own token where there is one, and name the user in any case.
+
+        The name alone grants nothing: the service decides by the key or token.
+        """
+        connect_args = dict(engine_kwargs.get("connect_args") or {})
+        if username:
+            headers = connect_args.get("headers") or {}
+            connect_args["headers"] = {**headers, "X-Lavra-User": username}
+        if user_token:
+            connect_args |= {"token": user_token, "api_key": None}
+            url = url.set(password=None)
+        return url, {**engine_kwargs, "connect_args": connect_args}
+
+    @classmethod
+    def mask_encrypted_extra(cls, encrypted_extra: str | None) -> str | None:
+        """Hide the credentials; text that is no JSON is hidden whole."""
+        try:
+            masked: str | None = super().mask_encrypted_extra(encrypted_extra)
+        except ValueError:
+            return "{}"
+        return masked
+
+    @classmethod
+    def get_function_names(cls, database: Any) -> list[str]:
+        """Return the functions that the editor completes."""
+        return sorted({*KEPT_FUNCTIONS, "avg", "coalesce", "count", "lower", "max", "min", "sum",
+                       "upper"})  # fmt: skip
+
+    @classmethod
+    def get_extra_table_metadata(cls, database: Any, table: Any) -> dict[str, Any]:
+        """Return what the service knows of a table beyond its columns."""
+        if not table.schema:
+            return {}
+        with database.get_raw_connection(catalog=table.catalog) as connection:
+            found = connection.table(table.schema, table.table)
+        shown = ("row_count", "bytes", "data_through", "grain", "upstream", "audits")
+        return {
+            "metadata": {name: found[name] for name in shown if found.get(name) is not None},
+            "partitions": {},
+        }
+
+    @classmethod
+    def get_metrics(cls, database: Any, inspector: Any, table: Any) -> list[Any]:
+        """Return the metrics of a dataset that is made in the editor: rows, and its freshness."""
+        found: list[Any] = super().get_metrics(database, inspector, table)
+        times = [
+            column["name"]
+            for column in inspector.get_columns(table.table, table.schema)
+            if isinstance(column["type"], types.DateTime)
+        ]
+        return found + [
+            {
+                "metric_name": f"latest_{name}",
+                "verbose_name": f"MAX({name})",
+                "metric_type": "max",
+                "expression": f'MAX("{name}")',
+            }
+            for name in times[:1]
+        ]
+
+    @classmethod
+    def expand_data(
+        cls, columns: list[Any], data: list[dict[Any, Any]]
+    ) -> tuple[list[Any], list[dict[Any, Any]], list[Any]]:
+        """Show each field of a struct as a column of its own, after the struct."""
+        expanded: list[Any] = []
+        for column in columns:
+            expanded.append(column)
+            name = column["column_name"]
+            values = [row.get(name) for row in data]
+            if not all(value is None or isinstance(value, dict) for value in values):
+                continue
+            fields = dict.fromkeys(key for value in values if value for key in value)
+            for key in fields:
+                inner = f"{name}.{key}"
+                expanded.append({**column, "column_name": inner, "name": inner, "type": None})
+                for row, value in zip(data, values, strict=True):
+                    row[inner] = value.get(key) if value else None
+        added = [column for column in expanded if column not in columns]
+        return expanded, data, added
+
+    @classmethod
+    def get_allow_cost_estimate(cls, extra: dict[str, Any]) -> bool:
+        """Every statement can be estimated."""
+        return True
+
+    @classmethod
+    def estimate_statement_cost(cls, database: Any, statement: Any, cursor: Any) -> dict[str, Any]:
+        """Return the rows and bytes of the tables that a statement reads: what it costs at most."""
+        known = {(t["schema"], t["name"]): t for t in cursor.connection.tables()}
+        parsed = SQLScript(str(statement), cls.engine).statements
+        read = {(t.schema, t.table) for part in parsed for t in part.tables}
+        found = [known[key] for key in read if key in known]
+        return {
+            "tables": len(found),
+            "rows": sum(table.get("row_count") or 0 for table in found),
+            "bytes": sum(table.get("bytes") or 0 for table in found),
+        }
+
+    @classmethod
+    def query_cost_formatter(cls, raw_cost: list[dict[str, Any]]) -> list[dict[str, str]]:
+        """Write the numbers for people."""
+        return [{f"{name} at most": f"{n:,}" for name, n in cost.items()} for cost in raw_cost]
 
     @classmethod
     def get_cancel_query_id(cls, cursor: Any, query: Any) -> str | None:
