@@ -25,6 +25,7 @@ _TABLE_ROWS = 50
 _BARS = 15
 _UPRIGHT_BARS = 6
 _SERIES = 8
+_TEXT_HEIGHT = 10  # the form's units; less cuts a heading off
 _POINTS = 50_000  # the most that the form takes
 _LOG_FROM = 1000  # a range wider than this is read on a logarithmic axis
 _WIDTHS = {1: 4, 2: 6, 3: 4, 4: 3}
@@ -63,7 +64,7 @@ def dashboard_files(plans: Sequence[TablePlan], name: str, title: str) -> dict[s
     rows: list[Fields] = []
     for plan in plans:
         if len(plans) > 1:
-            rows.append({"text": f"## {plan.label}"})
+            rows.append({"text": f"## {plan.label}", "height": _TEXT_HEIGHT})
         rows += [{"charts": FlowMap(row)} for row in _rows(plan, assets)]
     dashboard: Fields = {"title": title, "refresh_s": 60}
     if filters := list(_filters(plans)):
@@ -92,12 +93,12 @@ def _metrics(plan: TablePlan) -> dict[str, list[Fields]]:
             _metric(
                 measure.name,
                 f"{function}({column.name})",
-                _title(measure),
+                _title(plan, measure),
                 _format(column, measure),
             )
         )
     detail += [
-        _metric(name, f"count(distinct {column.name})", _distinct_title(column), ",d")
+        _metric(name, f"count(distinct {column.name})", _distinct_title(plan, column), ",d")
         for name, column in _distinct(plan)
     ]
     tables = {plan.name: detail}
@@ -115,7 +116,7 @@ def _grouped_metrics(plan: TablePlan) -> list[Fields]:
             weighted = f"sum({measure.name} * {measure.weight})"
             expression = f"{weighted} / nullif(sum({measure.weight}), 0)"
         form = _format(plan.profile.column(measure.column), measure)
-        metrics.append(_metric(measure.name, expression, _title(measure), form))
+        metrics.append(_metric(measure.name, expression, _title(plan, measure), form))
     return metrics
 
 
@@ -123,8 +124,9 @@ def _metric(name: str, expression: str, title: str, form: str) -> Fields:
     return {"name": name, "expression": expression, "title": title, "format": form}
 
 
-def _title(measure: Measure) -> str:
-    return naming.title(measure.name)
+def _title(plan: TablePlan, measure: Measure) -> str:
+    word = "Total" if measure.aggregate is Aggregate.SUM else "Average"
+    return f"{word} {plan.label_of(measure.column).removeprefix('total ')}"
 
 
 def _format(column: ColumnProfile, measure: Measure) -> str:
@@ -148,8 +150,8 @@ def _distinct(plan: TablePlan) -> list[tuple[str, ColumnProfile]]:
     ][: _MOST_KPIS - 1]
 
 
-def _distinct_title(column: ColumnProfile) -> str:
-    return f"Different values of {column.name.replace('_', ' ')}"
+def _distinct_title(plan: TablePlan, column: ColumnProfile) -> str:
+    return f"Different {naming.plural(plan.label_of(column.name))}"
 
 
 def _rows(plan: TablePlan, assets: _Assets) -> Iterator[dict[str, int]]:
@@ -169,8 +171,8 @@ def _rows(plan: TablePlan, assets: _Assets) -> Iterator[dict[str, int]]:
 
 def _kpis(plan: TablePlan) -> Iterator[tuple[str, Fields]]:
     shown = [(plan.row_count, plan.label)]
-    shown += [(measure.name, _title(measure)) for measure in plan.measures]
-    shown += [(name, _distinct_title(column)) for name, column in _distinct(plan)]
+    shown += [(measure.name, _title(plan, measure)) for measure in plan.measures]
+    shown += [(name, _distinct_title(plan, column)) for name, column in _distinct(plan)]
     for metric, title in shown[:_MOST_KPIS]:
         yield (
             metric,
@@ -190,8 +192,8 @@ def _pictures(plan: TablePlan) -> Iterator[tuple[str, Fields]]:
 
 def _line(plan: TablePlan, mart: Mart) -> Fields:
     metric = plan.measures[0] if plan.measures else None
-    shown = _title(metric) if metric else plan.label
-    split = f" and {mart.category.replace('_', ' ')}" if mart.category else ""
+    shown = _title(plan, metric) if metric else plan.label
+    split = f" and {plan.label_of(mart.category)}" if mart.category else ""
     chart: Fields = {
         "title": f"{shown} by {mart.unit}{split}",
         "type": "line",
@@ -220,9 +222,9 @@ def _is_wide(column: ColumnProfile) -> bool:
 
 
 def _bars(plan: TablePlan, rollup: Rollup, metric: Measure | None) -> Fields:
-    shown = _title(metric) if metric else plan.label
+    shown = _title(plan, metric) if metric else plan.label
     chart: Fields = {
-        "title": f"{shown} by {rollup.category.replace('_', ' ')}",
+        "title": f"{shown} by {plan.label_of(rollup.category)}",
         "type": "bar",
         "dataset": rollup.name,
         "metrics": [metric.name if metric else plan.row_count],

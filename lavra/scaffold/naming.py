@@ -81,6 +81,15 @@ def singular(name: str) -> str:
     return name
 
 
+def plural(words: str) -> str:
+    """Return a few words with the last one in the plural; only the regular forms."""
+    if words.endswith(("s", "x", "ch", "sh")):
+        return words if words.endswith("s") else f"{words}es"
+    if words.endswith("y") and words[-2:-1] not in {"", *"aeiou"}:
+        return f"{words[:-1]}ies"
+    return f"{words}s"
+
+
 def table_name(stem: str, position: int) -> str:
     """Return a table's name from a file's name without its ending; ``position`` counts from 1."""
     name = snake_case(stem) or f"table_{position}"

@@ -139,6 +139,10 @@ class TablePlan:
         """The table's name as people read it, without a word for its step in time."""
         return naming.title(_base(self.name))
 
+    def label_of(self, column: str) -> str:
+        """A column's name as people read it: ``seller_state`` of ``sellers`` is ``state``."""
+        return (column.removeprefix(f"{self.singular}_") or column).replace("_", " ")
+
     @property
     def singular(self) -> str:
         """What one of its rows is."""

@@ -71,3 +71,10 @@ def test_a_folder_always_gives_a_name_that_settings_take(folder: str) -> None:
 )
 def test_the_last_word_is_put_in_the_singular(plural: str, singular: str) -> None:
     assert naming.singular(plural) == singular
+
+
+@pytest.mark.parametrize(
+    ("one", "many"), [("city", "cities"), ("state", "states"), ("box", "boxes"), ("day", "days")]
+)
+def test_the_last_word_is_put_in_the_plural(one: str, many: str) -> None:
+    assert naming.plural(one) == many
