@@ -1,4 +1,4 @@
-"""`lavra dashboards`: lint, import, check, drift."""
+"""`lavra dashboards`: lint, import, export, drift, check."""
 
 from __future__ import annotations
 
@@ -89,3 +89,28 @@ def drift(*, as_json: AsJson = False) -> None:
         print_table(columns, rows, "Nothing was edited since the last import.")
     if found:
         raise typer.Exit(1)
+
+
+@group.command()
+def export() -> None:
+    """Write what was edited in Superset back to the files, and only to those that changed."""
+    from lavra.dashboards import drift as drifting  # noqa: PLC0415
+    from lavra.dashboards import export as exporting  # noqa: PLC0415
+    from lavra.dashboards.gold import gold_of_models  # noqa: PLC0415
+    from lavra.dashboards.lint import lint as check_files  # noqa: PLC0415
+    from lavra.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings()
+    assets, gold, problems = check_files(settings.project, gold_of_models(settings))
+    if problems:
+        raise DashboardError(
+            "The files have faults, so nothing is written over them:\n  " + "\n  ".join(problems)
+        )
+    done = exporting.export(drifting.read_state(settings), assets, gold, settings.locale)
+    for path, text in done.files.items():
+        (settings.project / path).write_text(text, "utf-8")
+        out.print(f"wrote {path}", markup=False)
+    for note in done.notes:
+        out.print(note, soft_wrap=True, markup=False)
+    if not done.files and not done.notes:
+        out.print("Nothing was edited since the last import.")

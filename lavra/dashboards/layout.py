@@ -57,7 +57,7 @@ def position(
                     "chartId": placeholder,
                     "sliceName": in_language(charts[name].title, locale),
                     "width": width,
-                    "height": row.height or _height(row, charts),
+                    "height": row.height or row_height(row, charts),
                 },
             }
             children.append(chart_id)
@@ -86,6 +86,6 @@ def _markdown(number: int, row: Row, locale: str) -> dict[str, Any]:
     }
 
 
-def _height(row: Row, charts: Mapping[str, Chart]) -> int:
-    """All charts of a row are as high as its highest kind."""
+def row_height(row: Row, charts: Mapping[str, Chart]) -> int:
+    """Return a row's height when it states none: that of its highest kind of chart."""
     return max(HEIGHTS.get(charts[name].type, DEFAULT_HEIGHT) for name in row.charts)

@@ -1,0 +1,278 @@
+"""From edits made in Superset back to the files of ``superset/assets``, and only those edited."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import ValidationError
+
+from lavra.dashboards.chart_types import GRAINS, ChartCompiler
+from lavra.dashboards.form import Assets, Chart, Dashboard, Filter, Row, Text
+from lavra.dashboards.identity import chart_uuid, dashboard_uuid, dataset_uuid
+from lavra.dashboards.layout import row_height
+
+if TYPE_CHECKING:
+    from lavra.dashboards.drift import State
+    from lavra.dashboards.gold import Gold, GoldTable
+
+_GRAINS = {code: name for name, code in GRAINS.items()}
+_FORMATS = ("y_axis_format", "number_format", "valueFormat")
+_LABELS = ("compare_suffix", "subheader")
+_FILTERS = {
+    "filter_select": "select",
+    "filter_range": "range",
+    "filter_time": "time",
+    "filter_timegrain": "grain",
+}
+
+
+@dataclass
+class Exported:
+    """The files to write, by path in the project, and what could not be brought back."""
+
+    files: dict[Path, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+class _NoForm(Exception):
+    """An edit has no counterpart in our form."""
+
+
+def export(state: State, assets: Assets, gold: Gold, locale: str) -> Exported:
+    """Return the files that say what Superset holds now; unedited ones are not among them.
+
+    A file that is returned replaces the old one whole, its comments included.
+
+    Args:
+        state: What Superset held after the import, and holds now.
+        assets: What the files say.
+        gold: The Gold tables with their metrics.
+        locale: The language that Superset shows; texts of other languages stay.
+    """
+    out = Exported()
+    exporter = _Exporter(assets, gold, locale)
+    for name, chart in assets.charts.items():
+        key = f"charts {chart_uuid(name)}"
+        _one(out, state, key, assets.files["charts", name], chart, exporter.chart)
+    for slug, dashboard in assets.dashboards.items():
+        key = f"dashboards {dashboard_uuid(slug)}"
+        _one(out, state, key, assets.files["dashboards", slug], dashboard, exporter.dashboard)
+    out.notes += [
+        f"dataset {now['title']}: its columns and metrics come from the models; edit those"
+        for key, now in state.now.items()
+        if key.startswith("datasets ") and now != state.imported.get(key)
+    ]
+    return out
+
+
+def _one(  # noqa: PLR0917 - private, called twice
+    out: Exported, state: State, key: str, file: Path, old: Any, read: Any
+) -> None:
+    imported, now = state.imported.get(key), state.now.get(key)
+    if imported is None:
+        out.notes.append(f"{file}: was never imported")
+    elif now is None:
+        out.notes.append(f"{file}: was deleted in Superset; remove the file, or import it again")
+    elif now != imported:
+        try:
+            new = read(old, imported, now)
+        except (_NoForm, ValidationError) as error:
+            out.notes.append(f"{file}: cannot be written in our form: {error}")
+            return
+        if new != old:
+            out.files[file] = to_yaml(new)
+
+
+def to_yaml(form: Chart | Dashboard) -> str:
+    """Write a chart or dashboard as a person would: no defaults, short lists on one line."""
+    plain = form.model_dump(exclude_defaults=True, mode="json")
+    return yaml.safe_dump(
+        plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
+    )
+
+
+class _Exporter:
+    def __init__(self, assets: Assets, gold: Gold, locale: str) -> None:
+        self.assets = assets
+        self.gold = gold
+        self.locale = locale
+        self.charts = {chart_uuid(name): name for name in assets.charts}
+        self.tables = {dataset_uuid(name): table for name, table in gold.tables.items()}
+
+    def chart(self, old: Chart, imported: dict[str, Any], now: dict[str, Any]) -> Chart:
+        """Return the chart with the edits; what our fields cannot say goes to ``options``."""
+        if now["viz_type"] != imported["viz_type"]:
+            raise _NoForm(f"its type became {now['viz_type']}; set `type` in the file")
+        fields = old.model_dump(exclude_defaults=True)
+        table = self.gold.find(old.dataset)
+        if now["dataset"] != imported["dataset"]:
+            table = self.tables.get(now["dataset"])
+            if table is not None:
+                fields["dataset"] = self._short_name(table)
+        if table is None:
+            raise _NoForm("its dataset is none of ours")
+        self._texts(fields, imported, now)
+        before, after = imported["params"], now["params"]
+        edited = {
+            name: after.get(name)
+            for name in before.keys() | after.keys()
+            if before.get(name) != after.get(name) and (before.get(name) or after.get(name))
+        }
+        options = old.options | {
+            name: value
+            for name, value in sorted(edited.items())
+            if not self._read_param(fields, old, name, value)
+        }
+        fields["options"] = options
+        new = Chart.model_validate(fields)
+        written = ChartCompiler(new, table, self.locale).params()
+        missed = {n: v for n, v in edited.items() if written.get(n) != v and n not in options}
+        if missed:
+            new = new.model_copy(update={"options": options | missed})
+        return new
+
+    def _texts(self, fields: dict[str, Any], imported: dict[str, Any], now: dict[str, Any]) -> None:
+        for name in ("title", "description"):
+            if now[name] != imported[name]:
+                fields[name] = self._text(fields.get(name, ""), now[name] or "")
+
+    def _text(self, old: Text, new: str) -> Text:
+        return {**old, self.locale: new} if isinstance(old, dict) else new
+
+    def _read_param(  # noqa: C901 - one line for each field
+        self, fields: dict[str, Any], old: Chart, name: str, value: Any
+    ) -> bool:
+        """Put one edited parameter into our fields; False when none of them is its place."""
+        if name in {"metric", "metrics"}:
+            names = [value] if isinstance(value, str) else value
+            if not names or not all(isinstance(item, str) for item in names):
+                return False
+            fields["metrics"] = list(names)
+        elif name in {"groupby", "groupbyRows"} and all(isinstance(v, str) for v in value or ()):
+            fields["by"] = [value] if isinstance(value, str) else list(value or ())
+        elif name == "time_grain_sqla" and value in _GRAINS:
+            fields["grain"] = _GRAINS[value]
+        elif name in {"x_axis", "column"} and isinstance(value, str):
+            fields["x"] = value
+        elif name in _LABELS:
+            fields["compare_label"] = self._text(old.compare_label, value or "")
+        elif name in _FORMATS and value:
+            fields["format"] = value
+        elif name == "order_by_cols":
+            pairs = [json.loads(item) for item in value or ()]
+            fields["sort"] = [column if rising else f"-{column}" for column, rising in pairs]
+        elif name == "adhoc_filters":
+            fields["where"], fields["period"] = _conditions(value or ())
+        elif name == "orientation":
+            fields["horizontal"] = value == "horizontal"
+        elif name in {"all_columns", "row_limit", "compare_lag"} and value:
+            renamed = {"all_columns": "columns", "row_limit": "limit", "compare_lag": "compare"}
+            fields[renamed[name]] = value
+        else:
+            return False
+        return True
+
+    def dashboard(self, old: Dashboard, imported: dict[str, Any], now: dict[str, Any]) -> Dashboard:
+        """Return the dashboard with the edits."""
+        fields = old.model_dump()
+        self._texts(fields, imported, now)
+        metadata, before = now["metadata"], imported["metadata"]
+        fields["refresh_s"] = int(metadata.get("refresh_frequency") or 0)
+        fields["cross_filters"] = bool(metadata.get("cross_filters_enabled", True))
+        fields["color_scheme"] = metadata.get("color_scheme") or old.color_scheme
+        if now["position"] != imported["position"]:
+            fields["rows"] = self._rows(old, now["position"])
+        key = "native_filter_configuration"
+        if metadata.get(key) != before.get(key):
+            known = {f"NATIVE_FILTER-{n}": item for n, item in enumerate(old.filters, start=1)}
+            fields["filters"] = [
+                self._filter(item, known.get(item["id"])) for item in metadata.get(key) or ()
+            ]
+        return Dashboard.model_validate(fields)
+
+    def _rows(self, old: Dashboard, position: dict[str, Any]) -> list[dict[str, Any]]:
+        texts = {f"MARKDOWN-{n}": row for n, row in enumerate(old.rows, start=1) if row.text}
+        rows: list[dict[str, Any]] = []
+        for row_id in position["GRID_ID"]["children"]:
+            if position[row_id]["type"] != "ROW":
+                raise _NoForm(f"its layout has a {position[row_id]['type'].lower()}")
+            children = [position[child] for child in position[row_id]["children"]]
+            charts = {}
+            for child in children:
+                meta = child["meta"]
+                if child["type"] == "MARKDOWN" and len(children) == 1:
+                    kept = texts.get(child["id"])
+                    rows.append({"text": self._text(kept.text if kept else "", meta["code"])})
+                elif child["type"] != "CHART" or meta.get("uuid") not in self.charts:
+                    raise _NoForm(f"its layout has a {child['type'].lower()} that is none of ours")
+                else:
+                    charts[self.charts[meta["uuid"]]] = meta["width"]
+            if charts:
+                height = max(child["meta"]["height"] for child in children)
+                usual = row_height(Row(charts=charts), self.assets.charts)
+                rows.append({"charts": charts} | ({} if height == usual else {"height": height}))
+        return rows
+
+    def _filter(self, item: dict[str, Any], old: Filter | None) -> dict[str, Any]:
+        if item["filterType"] not in _FILTERS:
+            raise _NoForm(f"a filter is a {item['filterType']}")
+        kind = _FILTERS[item["filterType"]]
+        target = (item.get("targets") or [{}])[0]
+        found: dict[str, Any] = {"name": self._text(old.name if old else "", item["name"])}
+        found["type"] = kind
+        if "dataset" in target:
+            table = self.tables.get(target["dataset"])
+            if table is None:
+                raise _NoForm(f"the filter {item['name']} reads a dataset that is none of ours")
+            found["dataset"] = self._short_name(table)
+        if target.get("column"):
+            found["column"] = target["column"]["name"]
+        if kind == "select":
+            found["multiple"] = bool(item.get("controlValues", {}).get("multiSelect", True))
+        if kind == "time":
+            found["default"] = item.get("defaultDataMask", {}).get("filterState", {}).get("value")
+        found["description"] = self._text(old.description if old else "", item["description"])
+        return found
+
+    def _short_name(self, table: GoldTable) -> str:
+        return table.name if self.gold.find(table.name) else table.full_name
+
+
+def _conditions(filters: Any) -> tuple[list[str], str]:
+    """Return the SQL conditions and the period among a chart's filters."""
+    where, period = [], "No filter"
+    for item in filters:
+        if item.get("operator") == "TEMPORAL_RANGE":
+            period = item.get("comparator") or period
+        elif item.get("expressionType") == "SQL" and item.get("clause") == "WHERE":
+            where.append(item["sqlExpression"])
+        elif item.get("clause") == "WHERE" and item.get("subject"):
+            where.append(_condition(item))
+        else:
+            raise _NoForm("a filter over a metric has no form; write it as an option")
+    return where, period
+
+
+def _condition(item: dict[str, Any]) -> str:
+    column, operator, value = item["subject"], item["operator"], item.get("comparator")
+    if operator in {"IS NULL", "IS NOT NULL"}:
+        return f"{column} {operator.lower()}"
+    if operator in {"IN", "NOT IN"}:
+        return f"{column} {operator.lower()} ({', '.join(map(_literal, value or ()))})"
+    if operator == "==":
+        operator = "="
+    elif operator == "!=":
+        operator = "<>"
+    if operator not in {"=", "<>", "<", ">", "<=", ">=", "LIKE", "ILIKE"}:
+        raise _NoForm(f"a condition with {operator}")
+    return f"{column} {operator.lower()} {_literal(value)}"
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, (int, float)):
+        return str(value)
+    return "'" + str(value).replace("'", "''") + "'"
