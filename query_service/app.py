@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -37,7 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
         catalog = await asyncio.to_thread(open_catalog, settings)
         storage = open_storage(settings)
         engine = build_engine(settings)
-        folder = settings.service_cache_dir or settings.state / "service" / "cache"
+        folder = cache_folder(settings)
         limits = Limits(
             running=engine_count(settings),
             waiting=settings.service_max_waiting,
@@ -68,6 +69,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(Exception, _on_unforeseen)
     return app
+
+
+def cache_folder(settings: Settings) -> Path:
+    """Return where the segments are."""
+    return settings.service_cache_dir or settings.state / "service" / "cache"
 
 
 def _query_id(request: Request) -> str | None:

@@ -12,7 +12,8 @@ from typing import Any
 # Names of DataFusion's functions that are not functions of their arguments alone; a test compares
 # this with the engine's own list. EXPLAIN shows timings and plans, so it is not kept either.
 VOLATILE = (
-    "current_date", "current_time", "current_timestamp", "explain", "localtime", "localtimestamp",
+    "current_date", "current_time", "current_timestamp", "explain", "file_row_index",
+    "input_file_name", "localtime", "localtimestamp",
     "now", "rand", "random", "today", "uuid", "uuidv7",
 )  # fmt: skip
 _VOLATILE = re.compile(rf"\b({'|'.join(VOLATILE)})\b", re.IGNORECASE)

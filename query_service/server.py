@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import uvicorn
 
 from lavra.errors import ProcessError
-from query_service.app import create_app
+from query_service.app import cache_folder, create_app
 
 if TYPE_CHECKING:
     from lavra.settings import Settings
@@ -27,6 +29,7 @@ def run(settings: Settings) -> bool:
         ProcessError: the port is taken.
     """
     _configure_logging(settings.log_level)
+    held = _hold(cache_folder(settings))
     listener = listen(settings.service_host, settings.service_port)
     config = uvicorn.Config(
         create_app(settings),
@@ -38,8 +41,28 @@ def run(settings: Settings) -> bool:
     server = uvicorn.Server(config)
     # uvicorn raises the signal again once it has shut down; a stop asked for is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    server.run(sockets=[listener])
+    with held:
+        server.run(sockets=[listener])
     return server.started
+
+
+def _hold(folder: Path) -> IO[str]:
+    """Claim a cache folder for this process; the claim ends with the process.
+
+    Raises:
+        ProcessError: another service uses it: each would delete the other's files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise ProcessError(
+            f"Another query service of this project is running (it uses {folder}).",
+            remedy="Stop it (`lavra down`, or Ctrl-C where it runs).",
+        ) from error
+    return lock
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -90,7 +90,7 @@ def test_serve_runs_until_it_is_told_to_stop(lake: Lake) -> None:  # noqa: F811
             check=False,
         )
         assert second.returncode == 1
-        assert b"--port" in second.stderr
+        assert b"Another query service" in second.stderr
     finally:
         process.send_signal(signal.SIGTERM)
         _, log = process.communicate(timeout=30)
