@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from itertools import pairwise
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from uv import find_uv_bin
 
 from tests.infra.conftest import INFRA
 
@@ -25,9 +25,6 @@ def found(
     plan_of: Callable[[str], dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, set[str]]:
     """The checks that fail: in the plan as it is, and in one that is broken on purpose."""
-    uv = shutil.which("uv")
-    if not uv:
-        pytest.skip("uv, which runs checkov, is not on the path")
     folder = tmp_path_factory.mktemp("checkov")
     plan = json.dumps(plan_of("prod"))
     (folder / "clean.json").write_text(plan)
@@ -39,7 +36,7 @@ def found(
     (folder / "broken.json").write_text(broken)
     done = subprocess.run(
         [
-            uv, "tool", "run", "--quiet", "--from", CHECKOV, "checkov",
+            find_uv_bin(), "tool", "run", "--quiet", "--from", CHECKOV, "checkov",
             "--file", "clean.json", "broken.json", "--framework", "terraform_plan",
             "--output", "json", "--compact", "--skip-download", "--soft-fail",
         ],

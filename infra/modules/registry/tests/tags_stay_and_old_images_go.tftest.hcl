@@ -8,7 +8,7 @@ run "tags_stay_and_old_images_go" {
     error_message = "A tag must always name the same image."
   }
   assert {
-    condition     = [for policy in google_artifact_registry_repository.images.cleanup_policies : "${policy.id} ${policy.action}"] == ["keep-recent KEEP", "delete-old DELETE"]
+    condition     = toset([for policy in google_artifact_registry_repository.images.cleanup_policies : "${policy.id} ${policy.action}"]) == toset(["keep-recent KEEP", "delete-old DELETE"])
     error_message = "Old images must be deleted, and recent ones kept."
   }
   assert {
