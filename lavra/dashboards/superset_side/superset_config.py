@@ -29,6 +29,16 @@ LANGUAGES = {
 BABEL_DEFAULT_LOCALE = _runtime["locale"]
 if _runtime["locale"] == "pt_BR":
     D3_FORMAT = {"decimal": ",", "thousands": ".", "grouping": [3], "currency": ["R$ ", ""]}
+    D3_TIME_FORMAT = {
+        "dateTime": "%A, %e de %B de %Y. %X", "date": "%d/%m/%Y", "time": "%H:%M:%S",
+        "periods": ["AM", "PM"],
+        "days": ["Domingo", "Segunda", "Terça", "Quarta", "Quinta", "Sexta", "Sábado"],
+        "shortDays": ["Dom", "Seg", "Ter", "Qua", "Qui", "Sex", "Sáb"],
+        "months": ["janeiro", "fevereiro", "março", "abril", "maio", "junho", "julho", "agosto",
+                   "setembro", "outubro", "novembro", "dezembro"],
+        "shortMonths": ["jan", "fev", "mar", "abr", "mai", "jun", "jul", "ago", "set", "out",
+                        "nov", "dez"],
+    }  # fmt: skip
 CURRENCIES = ["BRL", "USD", "EUR", "GBP"]
 
 # The query service caches answers by release, and never past one. A cache of Superset's own on

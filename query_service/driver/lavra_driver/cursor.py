@@ -7,6 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from lavra_driver.exceptions import (
+    DatabaseError,
     InterfaceError,
     InternalError,
     NotSupportedError,
@@ -107,9 +108,13 @@ class Cursor:
             if getattr(connection, name) is not None:
                 body[name] = getattr(connection, name)
         limit = connection.timeout_s
-        response = transport.query(
-            body, query_id=self.query_id, timeout_s=None if limit is None else limit + 5
-        )
+        try:
+            response = transport.query(
+                body, query_id=self.query_id, timeout_s=None if limit is None else limit + 5
+            )
+        except DatabaseError as error:
+            error.query_id = error.query_id or self.query_id
+            raise
         self._read_headers(response.headers)
         self._body = BodyReader(response)
         self._open_stream()

@@ -108,12 +108,14 @@ class Transport:
     def cancel(self, query_id: str) -> bool:
         """Ask the service to stop a query; False when it does not know it (any more)."""
         try:
-            self._call("DELETE", path_of("v1", "queries", query_id), {}, retries=0).drain_conn()
+            answer = self._read_json(
+                self._call("DELETE", path_of("v1", "queries", query_id), {}, retries=0)
+            )
         except DatabaseError as error:
             if error.status == 404:
                 return False
             raise
-        return True
+        return bool(answer.get("cancelled", True))
 
     def _call(
         self,

@@ -277,3 +277,10 @@ def test_metadata(connection: Connection) -> None:
     assert connection.table("gold_commerce", "orders")["grain"] == ["order_id"]
     with pytest.raises(lavra_driver.ProgrammingError, match="unknown_table"):
         connection.table("gold_commerce", "a/b?c")
+
+
+def test_an_error_has_the_id_of_its_query(connection: Connection) -> None:
+    cursor = connection.cursor()
+    with pytest.raises(lavra_driver.ProgrammingError) as caught:
+        cursor.execute("select nothing")
+    assert caught.value.query_id == cursor.query_id

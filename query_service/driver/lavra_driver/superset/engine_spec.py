@@ -203,6 +203,15 @@ class LavraEngineSpec(BaseEngineSpec):
         return str(type_code) if type_code else None
 
     @classmethod
+    def _extract_error_message(cls, ex: Exception) -> str:
+        """Return the message with the service's code in front, by which errors are told apart."""
+        cause = getattr(ex, "orig", None) or ex
+        if isinstance(cause, lavra_driver.Error):
+            return str(cause)
+        message: str = super()._extract_error_message(ex)
+        return message
+
+    @classmethod
     def extract_errors(
         cls,
         ex: Exception,
