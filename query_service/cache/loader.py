@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from query_service.releases import Release, ReleaseTable
 
 ROWS_PER_BATCH = 32_768
-"""Rows of one Arrow batch in a segment (measured: docs/benchmarks.md)."""
+"""Rows of one Arrow batch in a segment: also what a load holds in memory at a time."""
 
 FORMAT = 1
 """Part of every segment's name: raise it when the way rows are held changes."""
