@@ -29,8 +29,8 @@ _TAIL = struct.Struct("<Q8s")
 def servable_type(kind: pa.DataType) -> pa.DataType:  # noqa: PLR0911 - one per kind of type
     """Return the type that a column of type ``kind`` is held in.
 
-    Strings become string views (quicker than strings and dictionaries), dictionaries their values, extension types
-    their storage. Everything else stays.
+    Strings become string views (quicker than strings and dictionaries), dictionaries their
+    values, extension types their storage. Everything else stays.
     """
     if isinstance(kind, pa.BaseExtensionType):
         return servable_type(kind.storage_type)
