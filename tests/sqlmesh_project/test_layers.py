@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ def test_late_changes_reach_old_days_and_dirty_rows_are_set_aside(lake: Lake) ->
     assert lake.query(
         "SELECT order_date, status, gross_revenue FROM gold_commerce.fct_orders "
         "WHERE order_id = 900001"
-    ) == [(dt.date(2025, 3, 31), "paid", pytest.approx(20.10))]
+    ) == [(dt.date(2025, 3, 31), "paid", Decimal("20.10"))]
     assert lake.query(
         "SELECT order_id, rejection_reason FROM silver_commerce.quarantined_orders "
         f"WHERE order_id IN ({spoiled}, 900002) ORDER BY 1"
