@@ -243,10 +243,10 @@ class QueryService:
             self.queries.end(record, "failed", code)
         self._metrics.query_ended(record)
         logger.info(
-            "query %s",
-            record.state,
-            extra={"query": record.describe(), "query_id": record.query_id},
-        )
+            "query %s %s: %.1f ms, %s rows, release %s",
+            record.query_id, record.error or record.state, (record.elapsed_s or 0) * 1000,
+            record.row_count, record.snapshot,
+        )  # fmt: skip
         return False
 
     def _on_releases(self, loaded: LoadedRelease | None, release_ids: set[str]) -> None:
