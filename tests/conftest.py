@@ -18,6 +18,21 @@ from tests.lake_project import lake, lake_template
 __all__ = ["lake", "lake_template"]  # fixtures
 
 BUCKET = "lavra-test"
+TESTS = Path(__file__).parent
+ONE_WORKER = ("end_to_end", "infra", "lavra/dashboards")
+"""Folders whose tests share something that takes long to start: one worker runs all of one."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell the workers (`pytest -n`) what stays together, and begin with what takes longest."""
+
+    def group(item: pytest.Item) -> str:
+        file = item.path.relative_to(TESTS)
+        return next((f for f in ONE_WORKER if file.is_relative_to(f)), file.as_posix())
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    items.sort(key=lambda item: group(item) not in ONE_WORKER)
 
 
 @pytest.fixture(autouse=True)

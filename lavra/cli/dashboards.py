@@ -44,9 +44,11 @@ def lint(*, as_json: AsJson = False) -> None:
 def import_() -> None:
     """Bring the dashboards to Superset, over whatever its editor changed; prune what is gone."""
     from lavra.dashboards import superset  # noqa: PLC0415
+    from lavra.local.run_file import as_running  # noqa: PLC0415
     from lavra.settings import load_settings  # noqa: PLC0415
 
-    outcome = superset.bootstrap(load_settings(), force_import=True, report=out.print)
+    settings = as_running(load_settings())
+    outcome = superset.bootstrap(settings, force_import=True, report=out.print)
     for name in outcome.pruned:
         out.print(f"removed {name}", markup=False)
     steps = ", ".join(f"{name} {seconds} s" for name, seconds in outcome.timings_s.items())
@@ -58,9 +60,10 @@ def check(*, as_json: AsJson = False) -> None:
     """Ask every chart of every dashboard for its data; name each that fails or is empty."""
     from lavra.dashboards import superset  # noqa: PLC0415
     from lavra.dashboards.client import SupersetClient  # noqa: PLC0415
+    from lavra.local.run_file import as_running  # noqa: PLC0415
     from lavra.settings import load_settings  # noqa: PLC0415
 
-    settings = load_settings()
+    settings = as_running(load_settings())
     url = f"http://{settings.superset_host}:{settings.superset_port}"
     with SupersetClient(url, superset.admin_credentials(settings)) as client:
         found = client.check()

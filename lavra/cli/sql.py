@@ -80,10 +80,10 @@ def _parameters(assignments: list[str]) -> dict[str, Any] | None:
 def _ask(body: dict[str, Any], output: str) -> None:
     import httpx  # noqa: PLC0415 - a tenth of a second that --help need not pay
 
-    from lavra.local.run_file import running_service_url  # noqa: PLC0415
+    from lavra.local.run_file import as_running  # noqa: PLC0415
     from lavra.settings import load_settings  # noqa: PLC0415
 
-    url = running_service_url(load_settings())
+    url = as_running(load_settings()).resolved_service_url
     try:
         with (
             httpx.Client(base_url=url, timeout=httpx.Timeout(10, read=None)) as client,

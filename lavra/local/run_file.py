@@ -15,13 +15,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import urlsplit
 
 from lavra.errors import ProcessError
 from lavra.local.processes import ProcessRecord, created_at, is_alive, stop_recorded, sweep
-
-if TYPE_CHECKING:
-    from lavra.settings import Settings
+from lavra.settings import Settings, load_settings
 
 CLEARING_TIMEOUT_S = 45.0
 """How long a new start waits for the guardian of a killed one to finish."""
@@ -143,12 +142,14 @@ class RunFile:
         return names
 
 
-def running_service_url(settings: Settings) -> str:
-    """Return where the query service is: as `lavra up` started it, else as the settings say."""
-    if settings.service_url:
-        return settings.resolved_service_url
+def as_running(settings: Settings) -> Settings:
+    """Return the settings with the ports that a running `lavra up` was started with."""
     running = RunFile(settings.state).running()
-    return running.service_url if running else settings.resolved_service_url
+    if running is None:
+        return settings
+    urls = {"service_port": running.service_url, "superset_port": running.superset_url}
+    ports = {name: urlsplit(url).port for name, url in urls.items() if url}
+    return load_settings(settings.project, state_dir=settings.state, **ports)
 
 
 def _already(running: RunState | None) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lavra.local.fingerprint import fingerprint, is_applied, mark_applied
-from lavra.local.run_file import RunFile, RunState, running_service_url
+from lavra.local.run_file import RunFile, RunState, as_running
 from lavra.settings import Settings, load_settings
 from tests.conftest import free_port
 
@@ -66,8 +66,8 @@ def test_the_fingerprint_follows_the_time_zone(
 
 def test_the_service_is_found_where_it_was_started(settings: Settings) -> None:
     run_file = RunFile(settings.state)
-    assert running_service_url(settings) == "http://127.0.0.1:8080"
+    assert as_running(settings).resolved_service_url == "http://127.0.0.1:8080"
     with run_file.hold():
         run_file.write(RunState(service_url="http://127.0.0.1:9000"))
-        assert running_service_url(settings) == "http://127.0.0.1:9000"
-    assert running_service_url(settings) == "http://127.0.0.1:8080"
+        assert as_running(settings).resolved_service_url == "http://127.0.0.1:9000"
+    assert as_running(settings).resolved_service_url == "http://127.0.0.1:8080"
