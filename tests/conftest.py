@@ -23,6 +23,7 @@ ONE_WORKER = ("end_to_end", "infra", "lavra/dashboards")
 """Folders whose tests share something that takes long to start: one worker runs all of one."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tell the workers (`pytest -n`) what stays together, and begin with what takes longest."""
 
