@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,15 +31,26 @@ class CsvReader:
         self._root = root
 
     @contextmanager
-    def read(self, stream: Stream, state: dict[str, Any] | None) -> Iterator[StreamRead]:  # noqa: ARG002
-        """Begin to read a stream's files; see :class:`lavra.landing.reading.SourceReader`."""
+    def read(self, stream: Stream, state: dict[str, Any] | None) -> Iterator[StreamRead]:
+        """Begin to read a stream's files; see :class:`lavra.landing.reading.SourceReader`.
+
+        A stream that is overwritten by each run is not read again while its files and its
+        declaration are the same, so that the models that read it have nothing to do either.
+        """
+        files = self._files(stream)
+        next_state = None
+        if stream.sync_mode == "full_refresh_overwrite":
+            next_state = {"digest": _digest(stream, files)}
+            if state == next_state:
+                yield StreamRead({}, iter(()), next_state, is_unchanged=True)
+                return
         declared = {name: parse_type(kind) for name, kind in stream.types.items()}
-        with load_text(self._files(stream), stream.format) as text:
+        with load_text(files, stream.format) as text:
             kinds = infer_types(text, declared)
             if stream.selected_fields is not None:
                 kinds = _selected(stream, kinds)
             batches = _batches(text, kinds)
-            yield StreamRead(kinds, batches, skipped_count=text.skipped_rows)
+            yield StreamRead(kinds, batches, next_state, skipped_count=text.skipped_rows)
 
     def _files(self, stream: Stream) -> list[Path]:
         pattern = stream.path or ""
@@ -54,6 +66,17 @@ class CsvReader:
                 remedy="Correct the stream's `path` or the source's `root`.",
             )
         return files
+
+
+def _digest(stream: Stream, files: list[Path]) -> str:
+    """Return a digest of all that decides what a stream lands: its declaration, its files."""
+    digest = hashlib.sha256(stream.model_dump_json().encode())
+    for path in files:
+        digest.update(f"\0{path.name}\0".encode())
+        with path.open("rb") as content:
+            while part := content.read(1024 * 1024):
+                digest.update(part)
+    return digest.hexdigest()
 
 
 def _selected(stream: Stream, kinds: dict[str, LandedType]) -> dict[str, LandedType]:

@@ -27,12 +27,15 @@ class StreamRead:
         next_state: Where the next incremental read goes on; complete once ``batches`` are
             exhausted. None for a full read.
         skipped_count: Rows that were left out because they are malformed, on request.
+        is_unchanged: The source still holds exactly what ``state`` says has landed: there are no
+            batches, and what has landed stays.
     """
 
     columns: dict[str, LandedType]
     batches: Iterator[Batch]
     next_state: dict[str, Any] | None = None
     skipped_count: int = 0
+    is_unchanged: bool = False
     notes: list[str] = field(default_factory=list)
 
     def schema(self) -> pa.Schema:

@@ -208,6 +208,8 @@ class _StreamRun:
     def _write(
         self, read: StreamRead, sync: Sync, before: StreamState, *, replaces: bool
     ) -> SyncOutcome:
+        if read.is_unchanged:
+            return SyncOutcome([], before.columns, replaces=False, state=read.next_state)
         changes = self._schema_changes(read, before)
         landed = [name for name in read.columns if name not in self._ignored(read, before)]
         schema = read.schema()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lavra.landing.manifest import current_paths
 from lavra.storage import LakeStorage
 from tests.lavra.landing.conftest import Lander
 
@@ -57,6 +58,24 @@ def test_a_glob_lands_all_its_files_and_ragged_rows_are_counted(
     result = lander.land(path="*.csv", format={"ragged_rows": "skip"})
     assert (result.row_count, result.skipped_count) == (2, 1)
     assert lander.rows("id", "v", "w") == [(1, "a", None), (3, "z", 9)]
+
+
+def test_files_that_did_not_change_are_not_landed_again(lander: Lander, files: Path) -> None:
+    (files / "a.csv").write_text("id,n\n1,5\n")
+    assert lander.land(path="a.csv").row_count == 1
+    before = current_paths(lander.catalog, "test", "things")
+    again = lander.land(path="a.csv")
+    assert (again.error, again.row_count, again.schema_changes) == (None, 0, ())
+    assert current_paths(lander.catalog, "test", "things") == before
+    assert lander.rows("id", "n") == [(1, 5)]
+
+    assert lander.land(path="a.csv", types={"n": "string"}).row_count == 1
+    assert lander.rows("id", "n") == [(1, "5")]
+    (files / "a.csv").write_text("id,n\n1,6\n")
+    assert lander.land(path="a.csv", types={"n": "string"}).row_count == 1
+    assert lander.rows("id", "n") == [(1, "6")]
+    assert lander.land(path="a.csv", types={"n": "string"}, full_refresh=True).row_count == 1
+    assert lander.rows("id", "n") == [(1, "6")]
 
 
 @pytest.mark.parametrize(
