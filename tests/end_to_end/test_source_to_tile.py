@@ -7,6 +7,9 @@ import time
 
 import pytest
 
+from lavra.dashboards.superset import admin_credentials
+from lavra.settings import load_settings
+from tests.browser import keep, log_in, open_browser, open_dashboard
 from tests.end_to_end.conftest import RunningLake, Superset
 
 pytestmark = pytest.mark.timeout(1200)
@@ -85,11 +88,20 @@ def test_a_second_up_says_that_one_runs(running_lake: RunningLake) -> None:
 
 def test_the_password_is_in_no_log(running_lake: RunningLake, superset: Superset) -> None:
     assert superset.charts()
-    from lavra.dashboards.superset import admin_credentials
-    from lavra.settings import load_settings
-
     settings = load_settings(running_lake.root)
     password = admin_credentials(settings).password
     logs = [p for p in (settings.state / "logs").rglob("*") if p.is_file()]
     assert logs
     assert [p for p in logs if password in p.read_text(errors="replace")] == []
+
+
+@pytest.mark.browser
+def test_a_person_sees_the_shop_in_a_browser(running_lake: RunningLake, superset: Superset) -> None:
+    url = f"http://127.0.0.1:{running_lake.superset_port}"
+    username, password = admin_credentials(load_settings(running_lake.root))
+    with open_browser() as page:
+        log_in(page, url, username, password)
+        answers = open_dashboard(page, url, "commerce", len(superset.charts()))
+        keep(page, "shop_from_its_source")
+    assert len(answers.answers) >= len(superset.charts())
+    assert answers.without_rows == []
