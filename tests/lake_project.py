@@ -338,7 +338,9 @@ class SqlmeshProcess:
 
     def wait_until_killed(self) -> None:
         """Wait for the process to die of the SIGKILL that it was told to send itself."""
-        assert self._process.wait(120) == -9
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == ""  # not even an answer
+        assert self._process.wait(60) == -9
 
     def close(self) -> None:
         """End the process."""

@@ -50,6 +50,7 @@ class LakeContext(Context):
     _planned_at: int | None = None
     _applied: bool = False
     _open_ended: bool = False
+    _builder: PlanBuilder | None = None
 
     def plan(self, environment: str | None = None, **kwargs: Any) -> Plan:
         """Plan as SQLMesh does; what is applied is applied under the write lock, and released.
@@ -79,7 +80,8 @@ class LakeContext(Context):
         if self._session is None:
             self._planned_at = _sqlmesh_error(lambda: read_generation(active_lake().catalog))
             self._forget_cached_state()
-        return super().plan_builder(environment, **kwargs)
+        self._builder = super().plan_builder(environment, **kwargs)
+        return self._builder
 
     def apply(self, plan: Plan, circuit_breaker: Callable[[], bool] | None = None) -> None:
         """Apply a plan under the write lock, then release the environment if it may be.
@@ -96,7 +98,8 @@ class LakeContext(Context):
                     "The lake was written since this plan was computed.", remedy="Plan again."
                 )
             self._planned_at, self._applied = None, True
-            self._open_ended = plan.provided_end is None
+            # Asked of the builder: the plan itself calls SQLMesh's default a provided end.
+            self._open_ended = self._builder is not None and not self._builder.override_end
             name = plan.environment_naming_info.name
             try:
                 super().apply(plan, circuit_breaker)
