@@ -13,8 +13,10 @@ help:    ## Say what each command does
 up: .venv/.installed  ## Run the whole lake on this machine, from sources to dashboards (ARGS="--no-superset")
 	@exec $(BIN)/lavra up $(ARGS)
 
+# The tests wait more than they compute: two at a time, whatever the machine.
+WORKERS ?= 2
 test: .venv/.installed browser  ## Run every test but the long ones (ARGS="tests/lavra/local")
-	$(BIN)/pytest -m "not soak" $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --no-loadscope-reorder -m "not soak" $(ARGS)
 
 check: .venv/.installed  ## Lint, format and types
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,22 +19,34 @@ from tests.lake_project import lake, lake_template
 __all__ = ["lake", "lake_template"]  # fixtures
 
 BUCKET = "lavra-test"
-TESTS = Path(__file__).parent
-ONE_WORKER = ("end_to_end", "infra", "lavra/dashboards")
+
+# SQLMesh loads models in forked processes; forking a test process that has threads of DuckDB or
+# DataFusion can crash the child. Read when SQLMesh is imported.
+os.environ["MAX_FORK_WORKERS"] = "1"
+
+ONE_WORKER = ("end_to_end", "lavra/dashboards", "infra")
 """Folders whose tests share something that takes long to start: one worker runs all of one."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def _group(file: str) -> str:
+    return next((folder for folder in ONE_WORKER if file.startswith(f"tests/{folder}/")), file)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell the workers (`pytest -n`) what stays together, and begin with what takes longest."""
+    """Begin with what takes longest."""
+    items.sort(key=lambda item: _group(item.nodeid.split("::", 1)[0]) not in ONE_WORKER)
 
-    def group(item: pytest.Item) -> str:
-        file = item.path.relative_to(TESTS)
-        return next((f for f in ONE_WORKER if file.is_relative_to(f)), file.as_posix())
 
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
-    items.sort(key=lambda item: group(item) not in ONE_WORKER)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give the workers (`pytest -n 2`) whole files, and whole folders of ONE_WORKER."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid.split("::", 1)[0])
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -55,3 +55,9 @@ def test_no_path_of_one_machine_is_committed() -> None:
         and any(place in path.read_text("utf-8", errors="replace") for place in own)
     ]
     assert found == []
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    """Pytest imports them by name alone, so two of one name cannot run together."""
+    names = [path.name for path in tracked("tests/**/test_*.py") if path.exists()]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
