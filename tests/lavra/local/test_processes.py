@@ -77,6 +77,9 @@ def test_a_stubborn_group_is_killed_with_its_children(tmp_path: Path) -> None:
     child.stop(grace_s=0.3)  # twice is no error
 
     assert child.returncode == -signal.SIGKILL
+    deadline = time.monotonic() + 5  # an orphan that was killed takes a moment to be gone
+    while is_alive(grandchild, created) and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert not is_alive(grandchild, created)
 
 
