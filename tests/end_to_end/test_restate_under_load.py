@@ -39,7 +39,7 @@ def test_no_client_sees_a_half_built_table(running_lake: RunningLake) -> None:
                 failures.append(repr(error))
                 return
             seen[answer["snapshot"]["id"]].add(tuple(answer["rows"][0]))
-            stop.wait(0.05)
+            stop.wait(0.2)
 
     settings = load_settings(running_lake.root, workload_scale=0.02)
     pass_day(ensure_source(settings), orders=40)
