@@ -13,6 +13,7 @@ import atexit
 import fcntl
 import hashlib
 import importlib.util
+import logging
 import os
 import pwd
 import shutil
@@ -33,6 +34,8 @@ _used: dict[int, LocalPostgres] = {}
 
 START_TIMEOUT_S = 120
 """Crash recovery after a kill is part of a start, and may take a while."""
+
+_log = logging.getLogger(__name__)
 
 SUPERUSER = "postgres"
 _SYSTEM_USER = "pgserver"
@@ -185,6 +188,8 @@ class LocalPostgres:
 
     def _pg_ctl(self, action: str, *arguments: str) -> None:
         done = self._run("pg_ctl", action, "-w", "-D", str(self.data), *arguments, check=False)
+        if done.returncode != 0 and action == "stop":
+            _log.warning("our Postgres in %s did not stop: %s", self.folder, done.stderr.strip())
         if done.returncode != 0 and action == "start":
             tail = self.log.read_text(errors="replace")[-2000:] if self.log.exists() else ""
             raise CatalogUnavailable(
