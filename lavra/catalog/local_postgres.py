@@ -20,6 +20,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -68,6 +69,7 @@ class LocalPostgres:
         self._options = options or {}
         self._lease: int | None = None
         self._owner_pid = 0
+        self._in_process = threading.Lock()
 
     def __repr__(self) -> str:
         return f"LocalPostgres({str(self.folder)!r})"
@@ -96,6 +98,10 @@ class LocalPostgres:
             CatalogUnavailable: the wheel is missing or the server does not start; the message
                 holds the end of its log.
         """
+        with self._in_process:  # two threads must not take a lease each
+            self._take_lease()
+
+    def _take_lease(self) -> None:
         if self._lease is not None and self._owner_pid == os.getpid():
             return
         self.folder.mkdir(parents=True, exist_ok=True)

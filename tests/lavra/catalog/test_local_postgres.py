@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -49,6 +50,18 @@ def test_many_may_start_it_at_once_and_the_last_to_leave_stops_it(tmp_path: Path
     users = [subprocess.Popen(code, stdout=subprocess.DEVNULL) for _ in range(4)]
     assert [user.wait(60) for user in users] == [0] * 4
     assert not LocalPostgres(tmp_path).is_running
+
+
+def test_threads_of_one_process_share_one_lease(tmp_path: Path) -> None:
+    server = LocalPostgres(tmp_path)
+    threads = [threading.Thread(target=server.start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert server.is_running
+    server.leave()
+    assert not server.is_running
 
 
 def test_a_killed_user_does_not_keep_it_running(tmp_path: Path) -> None:
