@@ -59,12 +59,17 @@ def open_browser(*, width: int = 1440, height: int = 900, locale: str = "en-US")
 
 
 def log_in(page: Page, url: str, username: str, password: str) -> None:
-    """Log in to Superset by its form."""
-    page.goto(f"{url}/login/")
+    """Log in to Superset by its form.
+
+    The form is filled when the page is at rest: an answer to a request that the page made as
+    nobody, arriving after the login's, would put nobody's session cookie over the user's.
+    """
+    page.goto(f"{url}/login/", wait_until="networkidle")
     page.fill("input[id=username], input[name=username]", username)
     page.fill("input[id=password], input[name=password]", password)
     page.click("button[type=submit], input[type=submit]")
     page.wait_for_url(lambda found: "/login" not in found)
+    page.wait_for_load_state("networkidle")
 
 
 def open_dashboard(page: Page, url: str, slug: str, charts: int) -> ChartAnswers:
