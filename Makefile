@@ -39,7 +39,7 @@ clean:   ## Stop the lake and remove what the commands above made, its data incl
 	@python=$$($(UV) python find --no-project --no-python-downloads "$$(cat .python-version)" 2>/dev/null \
 	  || $(UV) python find --no-project --no-python-downloads ">=3.11,<3.14" 2>/dev/null \
 	  || cat .python-version); \
-	$(UV) sync --quiet --locked --python "$$python"
+	$(UV) sync --quiet --locked --compile-bytecode --python "$$python"
 	@touch $@
 
 .tools/bin/uv:
