@@ -6,9 +6,12 @@ import datetime as dt
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from query_service.admission import Waiter
+
+if TYPE_CHECKING:
+    from lavra.access.caller import Caller
 from query_service.descriptions import iso
 
 RECENT = 200
@@ -37,7 +40,7 @@ class QueryRecord:
     query_id: str
     sql: str
     environment: str
-    caller: str
+    caller: Caller
     encoding: str
     state: str = "running"
     snapshot: str | None = None
@@ -63,7 +66,7 @@ class QueryRecord:
             "state": self.state,
             "sql": self.sql[:SHOWN_SQL],
             "environment": self.environment,
-            "caller": self.caller,
+            "caller": self.caller.name,
             "format": self.encoding,
             "snapshot": self.snapshot,
             "started_at": iso(self.began_at),

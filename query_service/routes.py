@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from lavra.access.caller import LOOPBACK
 from lavra.errors import InvalidRequest, NotReady, QueryCancelled, UnknownTable
 from query_service.descriptions import describe_snapshot, describe_table, describe_tables
 from query_service.openapi import GET_SQL_DOCS, SQL_DOCS
@@ -128,8 +130,8 @@ def begin(request: Request) -> None:
             "X-Lavra-Query-Id is no id.", remedy="Use 8 to 64 letters, digits, - and _."
         )
     request.state.query_id = own or new_query_id()
-    host = request.client.host if request.client else "local"
-    request.state.caller = request.headers.get("x-lavra-caller", host)[:100]
+    name = request.headers.get("x-lavra-caller", LOOPBACK.name)[:100]
+    request.state.caller = replace(LOOPBACK, name=name)
 
 
 def _service(request: Request) -> QueryService:

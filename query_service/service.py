@@ -26,6 +26,7 @@ from query_service.watch import ReleaseWatcher
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lavra.access.caller import Caller
     from lavra.catalog import Catalog
     from lavra.storage import LakeStorage
     from query_service.engine.base import Engine
@@ -132,7 +133,7 @@ class QueryService:
         return True
 
     async def answer(
-        self, request: SqlRequest, accepted: Accepted, query_id: str, caller: str
+        self, request: SqlRequest, accepted: Accepted, query_id: str, caller: Caller
     ) -> Answer:
         """Run a query and answer as soon as it is known that the answer begins well.
 
@@ -201,7 +202,7 @@ class QueryService:
             try:
                 async with asyncio.timeout_at(query.deadline):
                     await resources.enter_async_context(
-                        self._admission.turn(query.record.caller, query.record.wait_for)
+                        self._admission.turn(query.record.caller.identity, query.record.wait_for)
                     )
             except TimeoutError as error:
                 raise out_of_time() from error
