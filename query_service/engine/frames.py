@@ -7,13 +7,21 @@ travel as they are; everything else is pickled: both ends are the same program.
 from __future__ import annotations
 
 import pickle
+import socket
 import struct
+import time
 from typing import Any
 
-from query_service.engine.jobs import Chunk, Event
+from query_service.engine.jobs import Chunk, Event, Failed, Finished
+from query_service.formats.encoders import Piece
 
 HEADER = struct.Struct("<IB")
 OBJECT, BYTES = 0, 1
+
+FLUSH_BYTES = 256 * 1024
+FLUSH_PIECES = 512
+"""The system takes at most 1024 pieces at once."""
+FLUSH_S = 0.05
 
 
 def encode_object(value: Any) -> bytes:
@@ -22,13 +30,62 @@ def encode_object(value: Any) -> bytes:
     return HEADER.pack(len(payload), OBJECT) + payload
 
 
-def encode_event(event: Event) -> list[bytes]:
-    """Return the frame of an event, in pieces, so that large ones are not copied."""
-    if isinstance(event, Chunk):
-        return [HEADER.pack(len(event.data), BYTES), event.data]
-    return [encode_object(event)]
+def decode_object(payload: bytes) -> Any:
+    """Return what the frame of an object holds."""
+    return pickle.loads(payload)  # noqa: S301 - our own
 
 
-def decode(kind: int, payload: bytes) -> Any:
-    """Return what a frame holds; a Chunk for bytes."""
-    return Chunk(payload) if kind == BYTES else pickle.loads(payload)  # noqa: S301 - our own
+class Outbox:
+    """Sends a query's events; small ones wait for each other: a message costs more than bytes.
+
+    Pieces of an answer are not copied: the system gathers them from where they are.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._ready: list[Piece] = []
+        self._frame: list[Piece] = []  # the answer's bytes that have no header yet
+        self._ready_bytes = 0
+        self._frame_bytes = 0
+        self._flushed = time.monotonic()
+
+    def put(self, event: Event) -> None:
+        """Send an event now or soon; the last one sends all that waits."""
+        if isinstance(event, Chunk):
+            self._frame.append(event.data)
+            self._frame_bytes += len(event.data)
+        else:
+            self._close_frame()
+            self._ready.append(encode_object(event))
+        size = self._ready_bytes + self._frame_bytes
+        if (
+            isinstance(event, Finished | Failed)
+            or size >= FLUSH_BYTES
+            or len(self._ready) + len(self._frame) >= FLUSH_PIECES
+            or time.monotonic() - self._flushed > FLUSH_S
+        ):
+            self._flush()
+
+    def _close_frame(self) -> None:
+        if self._frame_bytes:
+            self._ready.append(HEADER.pack(self._frame_bytes, BYTES))
+            self._ready += [piece for piece in self._frame if len(piece)]
+            self._ready_bytes += self._frame_bytes
+        self._frame, self._frame_bytes = [], 0
+
+    def _flush(self) -> None:
+        self._close_frame()
+        pieces, self._ready, self._ready_bytes = self._ready, [], 0
+        send_all(self._connection, pieces)
+        self._flushed = time.monotonic()
+
+
+def send_all(connection: socket.socket, pieces: list[Piece]) -> None:
+    """Send pieces one after the other, however many the socket takes at a time."""
+    rest = [memoryview(piece).cast("B") for piece in pieces]
+    while rest:
+        sent = connection.sendmsg(rest)
+        while rest and sent >= len(rest[0]):
+            sent -= len(rest.pop(0))
+        if sent:
+            rest[0] = rest[0][sent:]

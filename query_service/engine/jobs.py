@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from query_service.formats.encoders import Piece
+
 
 @dataclass(frozen=True)
 class Job:
@@ -38,9 +40,9 @@ class Started:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Encoded bytes of the answer, in order."""
+    """Encoded bytes of the answer, in order; in the front they are ``bytes``."""
 
-    data: bytes
+    data: Piece
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ is lost with it and nothing is copied into its successor; a warm spare takes its
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import shutil
@@ -17,13 +16,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from lavra.errors import LavraError, ProcessError, QueryCancelled, ResourcesExhausted
+from query_service.engine.connection import EngineConnection
 from query_service.engine.executor import ExecutorOptions
-from query_service.engine.frames import HEADER, decode, encode_object
 from query_service.engine.jobs import Event, Failed, Finished, Job
 from query_service.engine.memory import anonymous_bytes
 from query_service.engine.worker import KeepOnly, Prepare, Ready
@@ -36,23 +34,18 @@ GUARD_S = 0.25
 BASE_BYTES = 512 * 1024 * 1024
 """What an engine may hold besides its query's pool: DataFusion does not count everything."""
 
-READ_BYTES = 1024 * 1024
 START_TIMEOUT_S = 120
 
 
 @dataclass(eq=False)
 class _Worker:
     pid: int
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
+    connection: EngineConnection
     busy: bool = False
     over_memory: bool = False
     query_id: str | None = None
     cancelled: bool = False
-    pending: KeepOnly | None = field(default=None)
-
-    def send(self, value: object) -> None:
-        self.writer.write(encode_object(value))
+    pending: KeepOnly | None = None
 
 
 class ProcessPool:
@@ -100,7 +93,7 @@ class ProcessPool:
             task.cancel()
         await asyncio.gather(*self._replacing, return_exceptions=True)
         for worker in self._workers:
-            worker.writer.close()
+            worker.connection.close()
         if self._control:
             self._control.close()
         if self._zygote:
@@ -120,14 +113,14 @@ class ProcessPool:
             if worker.busy:
                 worker.pending = message
             else:
-                worker.send(message)
+                worker.connection.send(message)
 
     async def prepare(self, release_file: str) -> None:
         """Open a release in every engine that is free, and in those to come."""
         self._release_files.add(release_file)
         for worker in self._workers:
             if not worker.busy:
-                worker.send(Prepare(release_file))
+                worker.connection.send(Prepare(release_file))
 
     async def run(self, job: Job) -> AsyncGenerator[Event, None]:
         """Run a job in an engine; closing the generator early kills that engine."""
@@ -136,8 +129,8 @@ class ProcessPool:
             ended = False
             try:
                 worker.query_id = job.query_id
-                worker.send(job)
-                async for event in _events(worker):
+                worker.connection.send(job)
+                while (event := await worker.connection.next()) is not None:
                     ended = isinstance(event, Finished | Failed)
                     if ended:
                         self._give_back(worker)
@@ -160,7 +153,7 @@ class ProcessPool:
         while True:
             worker = await self._idle.get()
             worker.busy = True
-            if not worker.reader.at_eof():
+            if not worker.connection.ended:
                 return worker
             self._replace(worker)  # somebody killed it while it was idle
 
@@ -171,7 +164,7 @@ class ProcessPool:
         worker.busy = False
         worker.query_id = None
         if worker.pending:
-            worker.send(worker.pending)
+            worker.connection.send(worker.pending)
             worker.pending = None
         self._idle.put_nowait(worker)
 
@@ -208,7 +201,7 @@ class ProcessPool:
     async def _kill(self, worker: _Worker) -> int:
         """Kill an engine, free its spill files, and return its exit status."""
         self._workers.discard(worker)
-        worker.writer.close()
+        worker.connection.close()
         status = int(await self._command(f"kill {worker.pid}"))
         spilled = Path(self._options.spill_folder) / str(worker.pid)
         await asyncio.to_thread(shutil.rmtree, spilled, ignore_errors=True)
@@ -219,13 +212,15 @@ class ProcessPool:
         ours, theirs = socket.socketpair()
         with theirs:
             pid = int(await self._command("fork", theirs.fileno()))
-        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=READ_BYTES)
-        worker = _Worker(pid, reader, writer)
+        _, connection = await asyncio.get_running_loop().create_unix_connection(
+            EngineConnection, sock=ours
+        )
+        worker = _Worker(pid, connection)
         async with asyncio.timeout(START_TIMEOUT_S):
-            if not isinstance(await anext(_events(worker), None), Ready):
+            if not isinstance(await connection.next(), Ready):
                 raise ProcessError(f"The engine {pid} did not start.")
         for release_file in sorted(self._release_files):
-            worker.send(Prepare(release_file))
+            worker.connection.send(Prepare(release_file))
         self._workers.add(worker)
         self._idle.put_nowait(worker)
 
@@ -271,11 +266,3 @@ class ProcessPool:
                 if anonymous_bytes(worker.pid) > most and not worker.over_memory:
                     worker.over_memory = True
                     await self._command(f"kill {worker.pid}")
-
-
-async def _events(worker: _Worker) -> AsyncGenerator[Any, None]:
-    """Read an engine's frames until it closes its end."""
-    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-        while True:
-            size, kind = HEADER.unpack(await worker.reader.readexactly(HEADER.size))
-            yield decode(kind, await worker.reader.readexactly(size))

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import socket
-import time
 from dataclasses import dataclass
 
 from query_service.engine.executor import Executor, ExecutorOptions
-from query_service.engine.frames import HEADER, decode, encode_event, encode_object
-from query_service.engine.jobs import Event, Finished, Job
-
-FLUSH_BYTES = 64 * 1024
-FLUSH_S = 0.05
+from query_service.engine.frames import HEADER, Outbox, decode_object, encode_object
+from query_service.engine.jobs import Job
 
 
 @dataclass(frozen=True)
@@ -43,11 +39,11 @@ def serve(connection: socket.socket, options: ExecutorOptions) -> None:
             header = _read(connection, HEADER.size)
             if header is None:
                 return
-            size, kind = HEADER.unpack(header)
+            size, _ = HEADER.unpack(header)
             payload = _read(connection, size)
             if payload is None:
                 return
-            match decode(kind, payload):
+            match decode_object(payload):
                 case KeepOnly(release_files):
                     executor.keep_only(set(release_files))
                 case Prepare(release_file):
@@ -59,31 +55,9 @@ def serve(connection: socket.socket, options: ExecutorOptions) -> None:
 
 
 def _run(connection: socket.socket, executor: Executor, job: Job) -> None:
-    """Send a job's events; small ones wait for each other: a message costs more than bytes."""
-    waiting: list[bytes] = []
-    size, flushed = 0, time.monotonic()
+    outbox = Outbox(connection)
     for event in executor.run(job):
-        pieces = encode_event(event)
-        waiting += pieces
-        size += sum(len(piece) for piece in pieces)
-        if size >= FLUSH_BYTES or _is_last(event) or time.monotonic() - flushed > FLUSH_S:
-            _send(connection, waiting)
-            waiting, size, flushed = [], 0, time.monotonic()
-    _send(connection, waiting)
-
-
-def _is_last(event: Event) -> bool:
-    return isinstance(event, Finished)
-
-
-def _send(connection: socket.socket, pieces: list[bytes]) -> None:
-    if not pieces:
-        return
-    if sum(map(len, pieces)) < FLUSH_BYTES:
-        connection.sendall(b"".join(pieces))
-        return
-    for piece in pieces:
-        connection.sendall(piece)
+        outbox.put(event)
 
 
 def _read(connection: socket.socket, size: int) -> bytes | None:

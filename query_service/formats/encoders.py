@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,6 +29,10 @@ PARQUET_GROUP_BYTES = 32 * 1024 * 1024
 """A row group is written once its rows are about this large, and so held in memory."""
 
 
+Piece: TypeAlias = bytes | pa.Buffer
+"""Bytes of an answer: of their own, or those of an array, which are not copied."""
+
+
 class Encoder(Protocol):
     """Turns batches of one schema into bytes."""
 
@@ -36,7 +40,7 @@ class Encoder(Protocol):
         """Return what comes before the rows."""
         ...
 
-    def encode(self, batch: pa.RecordBatch) -> Iterator[bytes]:
+    def encode(self, batch: pa.RecordBatch) -> Iterable[Piece]:
         """Return the bytes of some rows."""
         ...
 
@@ -147,10 +151,10 @@ class ArrowEncoder:
         self._writer = pa.ipc.new_stream(self._sink, self._schema)
         return self._sink.take()
 
-    def encode(self, batch: pa.RecordBatch) -> Iterator[bytes]:
-        """Return a batch message."""
+    def encode(self, batch: pa.RecordBatch) -> list[Piece]:
+        """Return a batch message; most of it is the batch's own memory."""
         self._writer.write_batch(plain_batch(batch, self._schema) if self._plain else batch)
-        yield self._sink.take()
+        return self._sink.take_pieces()
 
     def end(self, row_count: int, *, truncated: bool) -> bytes:
         """Return the closing batch and the end marker."""
@@ -206,7 +210,7 @@ class _Sink(io.RawIOBase):
     """A file that only grows, and whose written bytes are taken away as they come."""
 
     def __init__(self) -> None:
-        self._parts: list[bytes] = []
+        self._parts: list[Piece] = []
         self._at = 0
 
     def writable(self) -> bool:
@@ -216,15 +220,19 @@ class _Sink(io.RawIOBase):
         return self._at
 
     def write(self, data: object) -> int:
-        part = bytes(memoryview(data))  # type: ignore[arg-type]
+        # Arrow hands over whole buffers where it can, and they do not change any more.
+        part = data if isinstance(data, bytes | pa.Buffer) else bytes(memoryview(data))  # type: ignore[arg-type]
         self._parts.append(part)
         self._at += len(part)
         return len(part)
 
     def take(self) -> bytes:
         """Return what was written since the last call."""
-        taken = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._parts = []
+        return b"".join(self.take_pieces())
+
+    def take_pieces(self) -> list[Piece]:
+        """Return the same as :meth:`take`, piece by piece."""
+        taken, self._parts = self._parts, []
         return taken
 
 

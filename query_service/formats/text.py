@@ -12,6 +12,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from query_service.formats.few_rows import FEW, few_fragments
 from query_service.formats.values import SAFE_INTEGER, dump
 
 _NEEDS_ESCAPE = r'["\\\x00-\x1f]'
@@ -23,6 +24,13 @@ _QUOTE = pa.scalar('"')
 def json_rows(batch: pa.RecordBatch, *, separator: str, names: list[str] | None = None) -> bytes:
     """Return rows as JSON arrays, or as objects if ``names`` are given, with no separator last."""
     opening, closing = ("[", "]") if names is None else ("{", "}")
+    if 0 < batch.num_rows <= FEW and batch.num_columns:
+        columns = [_few_fragments(column) for column in batch.columns]
+        if names is not None:
+            keys = [json.dumps(name, ensure_ascii=False) + ":" for name in names]
+            columns = [[k + f for f in c] for k, c in zip(keys, columns, strict=True)]
+        rows = (opening + ",".join(row) + closing for row in zip(*columns, strict=True))
+        return separator.join(rows).encode()
     parts: list[pa.Array | pa.Scalar] = []
     for position, column in enumerate(batch.columns):
         lead = "," if position else opening
@@ -54,6 +62,13 @@ def csv_value(text: str) -> str:
     if text == "" or any(c in text for c in '",\r\n'):
         return '"' + text.replace('"', '""') + '"'
     return text
+
+
+def _few_fragments(column: pa.Array) -> list[str]:
+    fragments = few_fragments(column)
+    if fragments is None:
+        fragments = json_fragments(column).to_pylist()
+    return fragments
 
 
 def json_fragments(column: pa.Array) -> pa.StringArray:
@@ -156,6 +171,9 @@ def _unquoted_floats(column: pa.Array) -> pa.Array:
     if pa.types.is_float16(column.type):
         column = column.cast(pa.float32())
     text = column.cast(pa.string())
+    below_zero = pc.equal(text, "-0")
+    if pc.any(below_zero).as_py():
+        text = pc.if_else(below_zero, "-0.0", text)  # many readers take -0 for the integer 0
     finite = pc.is_finite(column)
     if pc.all(finite).as_py() is not False:
         return text

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from query_service.cache.segments import open_segment, servable_schema, write_segment
 from query_service.formats import ENCODINGS, encoder_for
+from query_service.formats.few_rows import FEW
 
 JSON_FORMS: list[tuple[pa.DataType, Any, Any]] = [
     (pa.int8(), -128, -128),
@@ -28,6 +29,7 @@ JSON_FORMS: list[tuple[pa.DataType, Any, Any]] = [
     (pa.float64(), 0.1, 0.1),
     (pa.float64(), 1e300, 1e300),
     (pa.float32(), 0.5, 0.5),
+    (pa.float64(), -0.0, -0.0),
     (pa.float64(), math.nan, "NaN"),
     (pa.float64(), math.inf, "Infinity"),
     (pa.float64(), -math.inf, "-Infinity"),
@@ -141,6 +143,20 @@ def test_slices_are_encoded_as_what_they_show() -> None:
 def test_columns_of_one_name_stay_apart_in_ndjson() -> None:
     batch = pa.record_batch([pa.array([1]), pa.array([2]), pa.array([3])], names=["a", "a", "a_2"])
     assert len(json.loads(whole("ndjson", batch))) == 3
+
+
+@pytest.mark.parametrize("encoding", ["json", "ndjson"])
+@pytest.mark.parametrize(("kind", "value", "_form"), JSON_FORMS, ids=str)
+def test_few_rows_are_the_same_text_as_many(
+    kind: pa.DataType, value: Any, _form: Any, encoding: str
+) -> None:
+    def text(count: int) -> bytes:
+        column = pa.array([value, None] * count, kind)
+        batch = pa.record_batch([column, column], names=["a", "b"])
+        return b"".join(encoder_for(encoding, batch.schema).encode(batch))
+
+    separator = b"," if encoding == "json" else b""
+    assert text(FEW) == separator.join([text(1)] * FEW)
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
