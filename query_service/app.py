@@ -23,6 +23,7 @@ from query_service.engine import build_engine, engine_count
 from query_service.problems import problem_body, problem_response
 from query_service.routes import router
 from query_service.service import Limits, QueryService
+from query_service.sql_routes import sql_routes
 
 if TYPE_CHECKING:
     from lavra.settings import Settings
@@ -63,6 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url="/docs",
         redoc_url=None,
     )
+    app.router.routes[:0] = sql_routes()
     app.include_router(router)
     app.add_exception_handler(LavraError, _on_lavra_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)

@@ -140,6 +140,10 @@ class ReleaseStore:
             )
         raise UnknownEnvironment(f"There is no environment {environment!r} with a release.")
 
+    def held(self, environment: str) -> LoadedRelease | None:
+        """Return the current release of an environment, or None if it has none that is loaded."""
+        return self._current.get(environment)
+
     @asynccontextmanager
     async def use(
         self, environment: str, snapshot: str | None = None

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from functools import cached_property, lru_cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from starlette.datastructures import QueryParams
 
 from lavra.errors import InvalidRequest
 from query_service.formats import MEDIA_TYPES
 from query_service.releases import PRODUCTION
+from query_service.result_cache import identity_of, is_volatile
 
 MAX_SQL_BYTES = 1_000_000
+
+MEMO_BYTES = 8 * 1024
+MEMO_COUNT = 1024
+"""So many requests of so many bytes at most are kept ready."""
 
 
 def _snapshot(value: Any) -> Any:
@@ -22,7 +28,7 @@ def _snapshot(value: Any) -> Any:
 class SqlRequest(BaseModel):
     """The body of ``POST /v1/sql``."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     sql: str = Field(
         min_length=1,
@@ -50,15 +56,46 @@ class SqlRequest(BaseModel):
         default=None, gt=0, le=86_400, strict=False, description="Time limit in seconds."
     )
 
+    @cached_property
+    def is_volatile(self) -> bool:
+        """Whether the same request on the same snapshot may answer differently."""
+        return is_volatile(self.sql)
 
-def from_query(query: Mapping[str, str]) -> SqlRequest:
+    @cached_property
+    def identity(self) -> str:
+        """What the answer depends on, besides the release, the format and the caller's rights."""
+        return identity_of(self.sql, self.parameters, self.row_limit)
+
+
+def from_body(body: bytes) -> SqlRequest:
+    """Return the request that a JSON body makes.
+
+    Dashboards ask the same again and again, so requests are kept ready by their bytes.
+
+    Raises:
+        pydantic.ValidationError: it is not one.
+    """
+    return _read_body_again(body) if len(body) <= MEMO_BYTES else _read_body(body)
+
+
+def from_query_string(query: bytes) -> SqlRequest:
     """Return the request that a URL's query string makes; ``parameters`` is JSON.
 
     Raises:
         InvalidRequest: a number or the parameters cannot be read.
         pydantic.ValidationError: as for a body.
     """
-    fields: dict[str, Any] = {("sql" if k == "query" else k): v for k, v in query.items()}
+    return _read_query_again(query) if len(query) <= MEMO_BYTES else _read_query(query)
+
+
+def _read_body(body: bytes) -> SqlRequest:
+    return SqlRequest.model_validate_json(body)
+
+
+def _read_query(query: bytes) -> SqlRequest:
+    fields: dict[str, Any] = {
+        ("sql" if name == "query" else name): value for name, value in QueryParams(query).items()
+    }
     try:
         if "parameters" in fields:
             fields["parameters"] = json.loads(fields["parameters"])
@@ -71,8 +108,14 @@ def from_query(query: Mapping[str, str]) -> SqlRequest:
     return SqlRequest.model_validate(fields)
 
 
+_read_body_again = lru_cache(MEMO_COUNT)(_read_body)
+_read_query_again = lru_cache(MEMO_COUNT)(_read_query)
+
+
 class Accepted(BaseModel):
     """The answer's format."""
+
+    model_config = ConfigDict(frozen=True)
 
     encoding: str
     string_views: bool = False
@@ -82,6 +125,7 @@ _BY_MEDIA_TYPE = {media.split(";")[0]: name for name, media in MEDIA_TYPES.items
 _WILDCARDS = {"*/*": "json", "application/*": "json", "text/*": "csv"}
 
 
+@lru_cache(256)
 def choose_format(accept: str) -> Accepted:
     """Return the best format that an ``Accept`` header allows.
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import zlib
 from typing import TYPE_CHECKING
 
-from starlette.responses import Response
+from lavra.errors import QueryCancelled
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from starlette.types import Receive, Scope, Send
 
     from query_service.service import Answer
 
+logger = logging.getLogger("query_service")
 
 COMPRESSED = {"json", "ndjson", "csv"}
 """Formats that are text; Parquet is compressed inside, Arrow is left as quick as it is."""
@@ -20,8 +24,11 @@ COMPRESSED = {"json", "ndjson", "csv"}
 LEAST_BYTES = 1400
 LEVEL = 1
 
+WATCH_AFTER_S = 0.02
+"""Whether the client is still there is asked only of what takes longer."""
 
-class AnswerResponse(Response):
+
+class AnswerResponse:
     """Sends an answer.
 
     A query that fails after its status was sent drops the connection: the missing end (of the
@@ -30,40 +37,36 @@ class AnswerResponse(Response):
 
     def __init__(self, answer: Answer, accept_encoding: str) -> None:
         self._answer = answer
-        self._gzip = answer.encoding in COMPRESSED and "gzip" in accept_encoding
-        body = answer.body
-        headers = {**answer.headers, "Vary": "Accept, Accept-Encoding"}
-        if body is not None and len(body) < LEAST_BYTES:
-            self._gzip = False
-        if self._gzip:
-            headers["Content-Encoding"] = "gzip"
-        if body is not None and self._gzip:
-            packer = _packer()
-            body = packer.compress(body) + packer.flush()
-        super().__init__(body or b"", media_type=answer.media_type, headers=headers)
-        if answer.stream is not None:
-            del self.headers["content-length"]
+        short = answer.body is not None and len(answer.body) < LEAST_BYTES
+        self._gzip = answer.encoding in COMPRESSED and not short and "gzip" in accept_encoding
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Send the answer; a stream ends with its query or with its client."""
         if self._answer.stream is None:
-            await super().__call__(scope, receive, send)
+            body = self._answer.body or b""
+            if self._gzip:
+                packer = _packer()
+                body = packer.compress(body) + packer.flush()
+            await send(self._start(len(body)))
+            await send({"type": "http.response.body", "body": body})
             return
-        sending = asyncio.ensure_future(self._send_stream(send))
-        gone = asyncio.ensure_future(disconnected(receive))
+        watch = ClientWatch(receive)
         try:
-            await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if sending.done():
-                sending.result()
+            async with watch:
+                await self._send_stream(send)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the status has gone out
+            # Returning without an end makes the server drop the connection.
+            if not watch.gone:
+                logger.warning(
+                    "query %s failed after its answer began, the connection is dropped: %s",
+                    self._answer.query_id, error, extra={"query_id": self._answer.query_id},
+                )  # fmt: skip
         finally:
-            for task in (sending, gone):
-                task.cancel()
-            await asyncio.wait({sending, gone})
             await self._answer.stream.aclose()
 
     async def _send_stream(self, send: Send) -> None:
         assert self._answer.stream is not None  # noqa: S101 - the caller looked
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await send(self._start(None))
         packer = _packer() if self._gzip else None
         async for data in self._answer.stream:
             part = packer.compress(data) if packer else data
@@ -72,11 +75,60 @@ class AnswerResponse(Response):
         rest = packer.flush() if packer else b""
         await send({"type": "http.response.body", "body": rest, "more_body": False})
 
+    def _start(self, length: int | None) -> dict[str, object]:
+        headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in self._answer.headers.items()
+        ]
+        headers.append((b"content-type", self._answer.media_type.encode()))
+        headers.append((b"vary", b"Accept, Accept-Encoding"))
+        if self._gzip:
+            headers.append((b"content-encoding", b"gzip"))
+        if length is not None:
+            headers.append((b"content-length", b"%d" % length))
+        return {"type": "http.response.start", "status": 200, "headers": headers}
 
-async def disconnected(receive: Receive) -> None:
-    """Return once the client has gone away."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+
+class ClientWatch:
+    """Ends a block when the client goes away.
+
+    The block sees its task cancelled and leaves with QueryCancelled; ``gone`` is then true.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.gone = False
+        self._watching: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> None:
+        """Begin to watch, after a moment."""
+        self._task = asyncio.current_task()
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._begin)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop watching."""
+        self._timer.cancel()
+        if self._watching:
+            self._watching.cancel()
+        if self.gone and self._task:
+            others = self._task.uncancel()
+            if kind is asyncio.CancelledError and not others:
+                raise QueryCancelled("The client went away.") from error
+
+    def _begin(self) -> None:
+        self._watching = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        if self._task:
+            self._task.cancel()
 
 
 def _packer() -> zlib._Compress:

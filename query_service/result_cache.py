@@ -53,22 +53,27 @@ def is_volatile(sql: str) -> bool:
     return bool(_VOLATILE.search(sql))
 
 
-def key_of(
-    release_id: str,
-    sql: str,
-    parameters: list[Any] | dict[str, Any] | None,
-    row_limit: int | None,
-    encoding: str,
-    *,
-    string_views: bool,
-    rights: str = "",
+def identity_of(
+    sql: str, parameters: list[Any] | dict[str, Any] | None, row_limit: int | None
 ) -> str:
-    """Return a key that differs whenever the answer may."""
-    identity = json.dumps(
-        [release_id, normalise(sql), parameters or None, row_limit, encoding, string_views, rights],
-        sort_keys=True,
-    )
+    """Return a text that differs whenever the answers to two requests may."""
+    identity = json.dumps([normalise(sql), parameters or None, row_limit], sort_keys=True)
     return hashlib.sha256(identity.encode()).hexdigest()
+
+
+def key_of(
+    release_id: str, identity: str, encoding: str, *, string_views: bool, rights: str = ""
+) -> str:
+    """Return a key that differs whenever the answer's bytes may.
+
+    Args:
+        release_id: The snapshot.
+        identity: That of the request (:func:`identity_of`).
+        encoding: The format.
+        string_views: Whether Arrow's view types are sent.
+        rights: The digest of what the caller may see.
+    """
+    return f"{release_id} {encoding} {int(string_views)} {rights} {identity}"
 
 
 class ResultCache:
@@ -84,6 +89,10 @@ class ResultCache:
         self.bytes = 0
         self.hits = 0
         self.misses = 0
+
+    def __contains__(self, key: str) -> bool:
+        """Whether there is an entry; asking counts neither as a hit nor as a miss."""
+        return key in self._entries
 
     def get(self, key: str) -> Entry | None:
         """Return an entry, or None."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import logging
 import uuid
@@ -19,7 +20,7 @@ from query_service.formats import MEDIA_TYPES
 from query_service.metrics import Metrics
 from query_service.queries import QueryLog, QueryRecord
 from query_service.release_store import LoadedRelease, ReleaseStore
-from query_service.result_cache import Entry, ResultCache, is_volatile, key_of
+from query_service.result_cache import Entry, ResultCache, key_of
 from query_service.running import Envelope, Run, out_of_time
 from query_service.watch import ReleaseWatcher
 
@@ -111,10 +112,11 @@ class QueryService:
 
     def etag(self, request: SqlRequest, accepted: Accepted) -> str | None:
         """Return the answer's tag, known before the query runs; None if the answer may vary."""
-        if is_volatile(request.sql):
+        if request.is_volatile:
             return None
         release_id = request.snapshot or self.store.current(request.environment).id
-        return f'"{_key(release_id, request, accepted)[:40]}"'
+        digest = hashlib.sha256(_key(release_id, request, accepted).encode())
+        return f'"{digest.hexdigest()[:40]}"'
 
     def metrics(self) -> bytes:
         """Return the text of ``/metrics``."""
@@ -143,6 +145,9 @@ class QueryService:
         record = QueryRecord(query_id, request.sql, request.environment, caller, accepted.encoding)
         if query_id in self.queries.running:
             raise InvalidRequest(f"A query with the id {query_id} is running already.")
+        known = self._known(request, accepted, record)
+        if known:
+            return known
         self.queries.begin(record)
         async with contextlib.AsyncExitStack() as resources:
             resources.push(lambda _, error, __: self._ended(record, error))
@@ -152,7 +157,7 @@ class QueryService:
             record.snapshot = loaded.id
             deadline = self._loop.time() + (request.timeout_s or self._limits.timeout_s)
             key = None
-            if self._limits.result_cache_bytes and not is_volatile(request.sql):
+            if self._limits.result_cache_bytes and not request.is_volatile:
                 key = _key(loaded.id, request, accepted)
             query = _Query(request, accepted, record, loaded, deadline)
             entry = await self._kept(key, query) if key else None
@@ -160,6 +165,21 @@ class QueryService:
                 return self._from_entry(query, entry)
             return await self._fresh(query, key, resources)
         raise AssertionError("unreachable")
+
+    def _known(self, request: SqlRequest, accepted: Accepted, record: QueryRecord) -> Answer | None:
+        """Return the kept answer on the current release, which nothing has to be waited for."""
+        loaded = self.store.held(request.environment)
+        if loaded is None or request.is_volatile or request.snapshot not in {None, loaded.id}:
+            return None
+        key = _key(loaded.id, request, accepted)
+        if key not in self._cache:
+            return None
+        entry = self._cache.get(key)
+        assert entry is not None  # noqa: S101 - it is in there
+        record.snapshot = loaded.id
+        answer = self._from_entry(_Query(request, accepted, record, loaded, 0), entry)
+        self._ended(record, None)
+        return answer
 
     async def _kept(self, key: str, query: _Query) -> Entry | None:
         """Return the kept answer, waiting for an identical query if one runs now."""
@@ -345,9 +365,8 @@ async def _stream(
 
 def _key(release_id: str, request: SqlRequest, accepted: Accepted) -> str:
     return key_of(
-        release_id, request.sql, request.parameters, request.row_limit, accepted.encoding,
-        string_views=accepted.string_views,
-    )  # fmt: skip
+        release_id, request.identity, accepted.encoding, string_views=accepted.string_views
+    )
 
 
 def new_query_id() -> str:

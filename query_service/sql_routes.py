@@ -1,0 +1,119 @@
+"""``/v1/sql``: decode, ask the service, encode, with as little as possible in between."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from lavra.access.caller import LOOPBACK
+from lavra.errors import InvalidRequest
+from query_service.openapi import GET_SQL_DOCS, SQL_DOCS
+from query_service.requests import (
+    Accepted,
+    SqlRequest,
+    choose_format,
+    from_body,
+    from_query_string,
+)
+from query_service.responses import AnswerResponse, ClientWatch
+from query_service.service import QueryService, new_query_id, weak_match
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+NO_STORE = {"Cache-Control": "no-store"}
+_QUERY_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+
+class SqlRoute(APIRoute):
+    """A route that FastAPI documents but does not run: solving dependencies costs 60 us.
+
+    Its function takes the request alone and returns an ASGI application. Middleware and error
+    handlers of the application apply; dependencies do not, so it has none.
+    """
+
+    def __init__(
+        self, endpoint: Callable[[Request], Awaitable[ASGIApp]], method: str, **options: Any
+    ) -> None:
+        super().__init__("/v1/sql", endpoint, methods=[method], **options)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            response = await endpoint(Request(scope, receive, send))
+            await response(scope, receive, send)
+
+        self.app = app
+
+
+def sql_routes() -> list[SqlRoute]:
+    """Return the routes, to be put before all others."""
+    return [
+        SqlRoute(post_sql, "POST", **SQL_DOCS),
+        SqlRoute(get_sql, "GET", **GET_SQL_DOCS),
+    ]
+
+
+async def post_sql(request: Request) -> ASGIApp:
+    """Run one statement that reads, and answer in the format that Accept asks for."""
+    begin(request)
+    try:
+        body = from_body(await request.body())
+    except ValidationError as error:
+        raise InvalidRequest(_explain(error)) from error
+    return await _run(request, body, choose_format(request.headers.get("accept", "")), {})
+
+
+async def get_sql(request: Request) -> ASGIApp:
+    """Do the same as POST, cacheable: an answer has an ETag unless the statement is volatile."""
+    begin(request)
+    try:
+        body = from_query_string(request.scope["query_string"])
+    except ValidationError as error:
+        raise InvalidRequest(_explain(error)) from error
+    accepted = choose_format(request.headers.get("accept", ""))
+    etag = _service(request).etag(body, accepted)
+    caching = {"ETag": etag, "Cache-Control": "private, no-cache"} if etag else NO_STORE
+    if etag and weak_match(request.headers.get("if-none-match", ""), etag):
+        return Response(status_code=304, headers=caching)
+    return await _run(request, body, accepted, caching)
+
+
+def begin(request: Request) -> None:
+    """Give a request its query's id (its own, if it brings one) and its caller."""
+    own = request.headers.get("x-lavra-query-id", "")
+    if own and not _QUERY_ID.fullmatch(own):
+        raise InvalidRequest(
+            "X-Lavra-Query-Id is no id.", remedy="Use 8 to 64 letters, digits, - and _."
+        )
+    request.state.query_id = own or new_query_id()
+    name = request.headers.get("x-lavra-caller", LOOPBACK.name)[:100]
+    request.state.caller = replace(LOOPBACK, name=name)
+
+
+def _service(request: Request) -> QueryService:
+    service: QueryService = request.app.state.service
+    return service
+
+
+async def _run(
+    request: Request, body: SqlRequest, accepted: Accepted, headers: dict[str, str]
+) -> ASGIApp:
+    state = request.state
+    async with ClientWatch(request.receive):
+        answer = await _service(request).answer(body, accepted, state.query_id, state.caller)
+    answer.headers.update(headers)
+    return AnswerResponse(answer, request.headers.get("accept-encoding", ""))
+
+
+def _explain(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in e['loc']) or 'body'}: {e['msg']}"
+        for e in error.errors(include_url=False, include_input=False)
+    )
