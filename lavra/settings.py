@@ -142,6 +142,23 @@ class Settings(BaseSettings):
         pattern="^(debug|info|warning|error)$",
         description="How much is logged: debug, info, warning or error.",
     )
+    log_format: str = Field(
+        default="text",
+        pattern="^(text|json)$",
+        description="How the query service logs: text for people, or one JSON object per line.",
+    )
+    log_sql: bool = Field(
+        default=False,
+        description="Whether the query service's log lines and traces hold the SQL, "
+        "with whatever literals it contains.",
+    )
+    otlp_endpoint: str = Field(
+        default="",
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        pattern="^(https?://.+)?$",
+        description="Where the query service sends OpenTelemetry traces over HTTP, for example "
+        "http://127.0.0.1:4318. Empty: nowhere.",
+    )
 
     workload_scale: float = Field(
         default=1.0,

@@ -24,6 +24,8 @@ from query_service.problems import problem_body, problem_response
 from query_service.routes import router
 from query_service.service import Limits, QueryService
 from query_service.sql_routes import sql_routes
+from query_service.telemetry import Telemetry
+from query_service.tracing import open_tracer
 
 if TYPE_CHECKING:
     from lavra.settings import Settings
@@ -46,7 +48,8 @@ def create_app(settings: Settings) -> FastAPI:
             timeout_s=settings.service_timeout_s,
             result_cache_bytes=settings.service_result_cache_mb * 1024 * 1024,
         )
-        service = QueryService(catalog, storage, folder, engine, limits)
+        telemetry = Telemetry(open_tracer(settings), show_sql=settings.log_sql)
+        service = QueryService(catalog, storage, folder, engine, limits, telemetry=telemetry)
         await service.start()
         app.state.service = service
         try:

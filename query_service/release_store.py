@@ -123,6 +123,10 @@ class ReleaseStore:
         """Return the current release of every environment."""
         return dict(self._current)
 
+    def all_loaded(self) -> list[LoadedRelease]:
+        """Return every release in memory: current, retained, or still in use."""
+        return list(self._loaded.values())
+
     def current(self, environment: str = PRODUCTION) -> LoadedRelease:
         """Return the current release of an environment.
 

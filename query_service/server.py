@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import logging
 import signal
 import socket
 import sys
@@ -14,6 +13,7 @@ import uvicorn
 
 from lavra.errors import ProcessError
 from query_service.app import cache_folder, create_app
+from query_service.logs import configure_logging
 
 if TYPE_CHECKING:
     from lavra.settings import Settings
@@ -28,7 +28,7 @@ def run(settings: Settings) -> bool:
     Raises:
         ProcessError: the port is taken.
     """
-    _configure_logging(settings.log_level)
+    configure_logging(settings)
     held = _hold(cache_folder(settings))
     listener = listen(settings.service_host, settings.service_port)
     config = uvicorn.Config(
@@ -84,11 +84,3 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
     listener.set_inheritable(False)
     return listener
-
-
-def _configure_logging(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )

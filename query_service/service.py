@@ -17,11 +17,11 @@ from query_service.admission import Admission
 from query_service.descriptions import iso
 from query_service.engine.jobs import Finished, Job
 from query_service.formats import MEDIA_TYPES
-from query_service.metrics import Metrics
 from query_service.queries import QueryLog, QueryRecord
 from query_service.release_store import LoadedRelease, ReleaseStore
 from query_service.result_cache import Entry, ResultCache, key_of
 from query_service.running import Envelope, Run, out_of_time
+from query_service.telemetry import Telemetry
 from query_service.watch import ReleaseWatcher
 
 if TYPE_CHECKING:
@@ -78,12 +78,19 @@ class QueryService:
     """Answers queries on releases; everything HTTP is elsewhere."""
 
     def __init__(
-        self, catalog: Catalog, storage: LakeStorage, folder: Path, engine: Engine, limits: Limits
+        self,
+        catalog: Catalog,
+        storage: LakeStorage,
+        folder: Path,
+        engine: Engine,
+        limits: Limits,
+        *,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._engine = engine
         self._limits = limits
         self._cache = ResultCache(limits.result_cache_bytes)
-        self._metrics = Metrics()
+        self._telemetry = telemetry or Telemetry()
         self._admission = Admission(limits.running, limits.waiting)
         self._flights: dict[str, asyncio.Future[Entry | None]] = {}
         self.queries = QueryLog()
@@ -109,6 +116,7 @@ class QueryService:
                 await self._following
         await self._engine.close()
         await self.store.close()
+        await self._telemetry.close()
 
     def etag(self, request: SqlRequest, accepted: Accepted) -> str | None:
         """Return the answer's tag, known before the query runs; None if the answer may vary."""
@@ -120,7 +128,7 @@ class QueryService:
 
     def metrics(self) -> bytes:
         """Return the text of ``/metrics``."""
-        return self._metrics.render(self.store, self._admission, self._cache)
+        return self._telemetry.metrics.render(self.store, self._admission, self._cache)
 
     async def cancel(self, query_id: str) -> bool:
         """End a running or waiting query; return whether there is one of that id."""
@@ -151,6 +159,8 @@ class QueryService:
         self.queries.begin(record)
         async with contextlib.AsyncExitStack() as resources:
             resources.push(lambda _, error, __: self._ended(record, error))
+            if request.snapshot:
+                record.enter("load")
             loaded = await resources.enter_async_context(
                 self.store.use(request.environment, request.snapshot)
             )
@@ -218,6 +228,7 @@ class QueryService:
         flight: asyncio.Future[Entry | None] | None = None
         if key and key not in self._flights:
             flight = self._flights[key] = self._loop.create_future()
+        query.record.enter("wait")
         try:
             try:
                 async with asyncio.timeout_at(query.deadline):
@@ -226,10 +237,12 @@ class QueryService:
                     )
             except TimeoutError as error:
                 raise out_of_time() from error
+            query.record.enter("execute")
             events = self._engine.run(query.job())
             await resources.enter_async_context(contextlib.aclosing(events))
             run = Run(events, query.deadline)
             await run.read(HELD_BYTES)
+            query.record.enter("send")
             if not run.finished:
                 answer = query.headed(run.tables, None, cached=False)
                 # From here on the stream holds the release, the engine and the record.
@@ -262,17 +275,12 @@ class QueryService:
         else:
             code = error.code if isinstance(error, LavraError) else LavraError.code
             self.queries.end(record, "failed", code)
-        self._metrics.query_ended(record)
-        logger.info(
-            "query %s %s: %.1f ms, %s rows, release %s",
-            record.query_id, record.error or record.state, (record.elapsed_s or 0) * 1000,
-            record.row_count, record.snapshot,
-        )  # fmt: skip
+        self._telemetry.query_ended(record)
         return False
 
     def _on_releases(self, loaded: LoadedRelease | None, release_ids: set[str]) -> None:
         if loaded:
-            self._metrics.release_loaded(loaded)
+            self._telemetry.metrics.release_loaded(loaded)
         self._cache.keep_only(release_ids)
 
     def _hear(self, ids: dict[str, int]) -> None:
@@ -317,6 +325,7 @@ class _Query:
         )
 
     def headed(self, tables: tuple[str, ...], finished: Finished | None, *, cached: bool) -> Answer:
+        self.record.tables = tables
         answer = Answer(self.record.query_id, self.accepted.encoding)
         answer.headers = {
             "X-Lavra-Query-Id": self.record.query_id,

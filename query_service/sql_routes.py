@@ -23,6 +23,7 @@ from query_service.requests import (
 )
 from query_service.responses import AnswerResponse, ClientWatch
 from query_service.service import QueryService, new_query_id, weak_match
+from query_service.tracing import TRACE_PARENT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -93,6 +94,7 @@ def begin(request: Request) -> None:
             "X-Lavra-Query-Id is no id.", remedy="Use 8 to 64 letters, digits, - and _."
         )
     request.state.query_id = own or new_query_id()
+    TRACE_PARENT.set(request.headers.get("traceparent"))
     name = request.headers.get("x-lavra-caller", LOOPBACK.name)[:100]
     request.state.caller = replace(LOOPBACK, name=name)
 
