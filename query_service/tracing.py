@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 TRACE_PARENT: ContextVar[str | None] = ContextVar("trace_parent", default=None)
 """The request's ``traceparent`` header (W3C): the caller's span, to which the query's belongs."""
 
-EXPORT_TIMEOUT_S = 5
+EXPORT_TIMEOUT_S = 2
 """An endpoint that does not answer for so long loses the spans that were sent to it."""
+
+EXPORT_EVERY_MS = 1000
 
 
 class Tracer:
@@ -115,5 +117,5 @@ def open_tracer(settings: Settings) -> Tracer | None:
         shutdown_on_exit=False,
     )
     exporter = OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces", timeout=EXPORT_TIMEOUT_S)
-    provider.add_span_processor(BatchSpanProcessor(exporter))
+    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=EXPORT_EVERY_MS))
     return Tracer(provider, show_sql=settings.log_sql)
