@@ -10,6 +10,7 @@ translated where that library is called, once, and never travel further::
     ├── StorageError                storage_error          503   the storage failed
     ├── IngestError                 ingest_error           500   nothing landed
     │   ├── SourceError             source_error           500   the source misbehaves
+    │   ├── AirbyteError            airbyte_error          502   Airbyte's server refused
     │   └── ContractError           contract_error         500   Bronze is malformed
     ├── ReleaseError                release_error          500   no such release, or no way
     │   └── StalePlanError          stale_plan             500   plan again (retryable)
@@ -99,6 +100,13 @@ class SourceError(IngestError):
     """The source cannot be reached, or what it says cannot be understood."""
 
     code = "source_error"
+
+
+class AirbyteError(IngestError):
+    """A real Airbyte server cannot be reached, or refused a call."""
+
+    code = "airbyte_error"
+    status = 502
 
 
 class ContractError(IngestError):

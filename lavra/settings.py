@@ -91,6 +91,24 @@ class Settings(BaseSettings):
         description="Where this machine keeps the lake's state. Default: .lavra in the project.",
     )
 
+    airbyte_url: str = Field(
+        default="",
+        description="The API of a real Airbyte, for `lavra ingest plan` and `apply`: "
+        "https://api.airbyte.com/v1, or http://host:8000/api/public/v1. Empty: there is none.",
+    )
+    airbyte_workspace_id: str = Field(
+        default="", description="The workspace there whose connections this lake declares."
+    )
+    airbyte_client_id: str = Field(
+        default="", description="Id of an application of that Airbyte, with its secret."
+    )
+    airbyte_client_secret: SecretStr = Field(
+        default=SecretStr(""), description="The application's secret."
+    )
+    airbyte_token: SecretStr = Field(
+        default=SecretStr(""), description="A bearer token for that Airbyte, without application."
+    )
+
     service_cache_dir: Path | None = Field(
         default=None,
         description="Where the query service keeps Gold's mapped memory; best on a fast local "

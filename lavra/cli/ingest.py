@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lavra.cli import airbyte
 from lavra.cli.console import err, out, print_json, print_table
 from lavra.errors import ConfigurationError
 
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     group.command("run")(run)
     group.command("lint")(lint)
     group.command("status")(status)
+    airbyte.register(group)
     app.add_typer(group)
 
 

@@ -10,10 +10,20 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from lavra.errors import ConfigurationError
 from lavra.landing.csv_source import CsvOptions
@@ -22,6 +32,8 @@ from lavra.landing.yaml_file import load_yaml, validated
 
 CONNECTIONS = Path("airbyte") / "connections"
 WORKLOADS = ("commerce",)
+NATIVE = ("postgres", "csv")
+"""Connectors that run here, in this process."""
 
 SyncMode = Literal[
     "full_refresh_overwrite",
@@ -93,6 +105,9 @@ class Stream(_Declared):
     format: CsvOptions = Field(
         default_factory=CsvOptions, description="How a csv stream's files are written."
     )
+    mappers: tuple[Mapper, ...] = Field(
+        default=(), description="Applied by a real Airbyte; refused where Lavra reads itself."
+    )
     freshness: Annotated[dt.timedelta, BeforeValidator(_duration)] | None = Field(
         default=None, description="How old the newest landing may be, for `lavra status`."
     )
@@ -133,16 +148,61 @@ class CsvConfig(_Declared):
     root: str = Field(description="A folder, absolute or below the project.")
 
 
+class Mapper(_Declared):
+    """What a real Airbyte does to a stream's rows on their way; its own names."""
+
+    type: Literal["hashing", "field-renaming", "row-filtering", "encryption", "field-filtering"]
+    mapper_configuration: dict[str, Any] = Field(description="As Airbyte's API has it.")
+
+
 class Source(_Declared):
     """Where a connection reads from."""
 
-    connector: Literal["postgres", "csv"] = Field(description="What kind of source it is.")
+    definition_id: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-fA-F-]{36}$",
+        description="The id of a custom connector's definition on the Airbyte server.",
+    )
+    manifest: str | None = Field(
+        default=None,
+        description="A low-code (declarative) connector's manifest: a YAML file below airbyte/.",
+    )
+    connector: str = Field(
+        pattern=r"^[a-z][a-z0-9-]*$",
+        description="What kind of source it is: postgres and csv run here and need nothing else; "
+        "any name of Airbyte's registry (stripe, google-sheets); or a name of your own beside "
+        "`definition_id` or `manifest`.",
+    )
     config: dict[str, Any] = Field(default_factory=dict, description="The connector's settings.")
     workload: Literal["commerce"] | None = Field(
         default=None,
         description="A shipped workload that stands in, on this machine, as long as a reference "
         "of `config` that has no default is not set in the environment. Airbyte ignores it.",
     )
+
+    @property
+    def is_native(self) -> bool:
+        """Whether Lavra reads the source itself."""
+        return self.connector in NATIVE
+
+    @field_validator("connector")
+    @classmethod
+    def _known(cls, connector: str, info: ValidationInfo) -> str:
+        given = [name for name in ("definition_id", "manifest") if info.data.get(name)]
+        if len(given) == 2:
+            msg = "give definition_id or manifest, not both"
+            raise ValueError(msg)
+        if not given and connector not in NATIVE and not _in_registry(connector):
+            msg = f"there is no connector {connector!r}: it is {' or '.join(NATIVE)}, a name of Airbyte's registry, or needs a definition_id or a manifest"  # noqa: E501
+            raise ValueError(msg)
+        return connector
+
+
+def _in_registry(connector: str) -> bool:
+    """Whether Airbyte's API has a source of this name; yes, where its package is not installed."""
+    if find_spec("airbyte_api") is None:
+        return True
+    return find_spec(f"airbyte_api.models.source_{connector.replace('-', '_')}") is not None
 
 
 class Schedule(_Declared):
@@ -168,6 +228,10 @@ class Connection(_Declared):
     description: str = Field(min_length=1, description="What the source is, for people.")
     owner: str = Field(min_length=1, description="Who answers for it.")
     source: Source
+    destination: Name = Field(
+        default="lake",
+        description="For a real Airbyte: the file airbyte/destinations/<name>.yaml.",
+    )
     namespace: Name | None = Field(
         default=None, description="Folder in Bronze; the connection's name, when not given."
     )

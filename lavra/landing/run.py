@@ -148,6 +148,12 @@ def open_source(settings: Settings, connection: Connection) -> Iterator[SourceRe
     if connection.source.connector == "csv":
         yield _csv_reader(settings, connection, stand_in=bool(missing) or not config)
         return
+    if not connection.source.is_native:
+        raise ConfigurationError(
+            f"Connection {connection.name}: {connection.source.connector} runs on Airbyte, "
+            "not in this process.",
+            remedy="`lavra ingest apply` sets it up there; its schedule runs it.",
+        )
     from lavra.landing.postgres_source import open_postgres  # noqa: PLC0415
 
     if missing or not config:

@@ -58,7 +58,7 @@ def test_a_connection_is_read(project: Path) -> None:
         ("cursor_field: updated_at", "", r"line 9: streams\.0: .* needs a cursor_field"),
         ("incremental_append", "incremental", r"line 10: streams\.0\.sync_mode"),
         ("freshness: 26h", "freshness: soon", r"line 7: freshness: must be a duration"),
-        ("postgres", "oracle", r"line 5: source\.connector"),
+        ("postgres", "orakle", r"line 5: source.connector: there is no connector"),
         ("    primary_key", "    types: {a: money}\n    primary_key", r"'money' is not a type"),
         ("name: orders", "name: Orders", r"line 9: streams\.0\.name"),
         ("owner: o", "owner: [o", r"line \d+: not valid YAML"),

@@ -1,0 +1,1 @@
+"""A real Airbyte, driven as code: plan, apply, import, destroy."""
