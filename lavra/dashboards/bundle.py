@@ -9,6 +9,7 @@ import yaml
 
 from lavra.dashboards.chart_types import ChartCompiler
 from lavra.dashboards.form import Assets, Dashboard, Filter, in_language
+from lavra.dashboards.freshness import PREFIX, system_table, with_freshness
 from lavra.dashboards.identity import (
     PRODUCTION,
     chart_uuid,
@@ -33,6 +34,7 @@ class BundleCompiler:
         gold: The Gold tables with their metrics.
         uri: SQLAlchemy URL of the query service, from where Superset runs.
         locale: The language of titles.
+        time_zone: The business time zone, in which dashboards say how fresh they are.
         environment: The SQLMesh environment that the dashboards show.
     """
 
@@ -43,10 +45,12 @@ class BundleCompiler:
         *,
         uri: str,
         locale: str = "en",
+        time_zone: str = "UTC",
         environment: str = PRODUCTION,
     ) -> None:
-        self.assets = assets
+        self.assets = with_freshness(assets, gold)
         self.gold = gold
+        self.system = system_table(locale, time_zone)
         self.uri = uri
         self.locale = locale
         self.environment = environment
@@ -57,7 +61,7 @@ class BundleCompiler:
             "metadata.yaml": {"version": VERSION, "type": "assets"},
             "databases/lavra.yaml": self._database(),
         }
-        for table in self.gold.tables.values():
+        for table in self._tables():
             found[f"datasets/lavra/{table.full_name}.yaml"] = self._dataset(table)
         for name in self.assets.charts:
             found[f"charts/{name}.yaml"] = self._chart(name)
@@ -66,6 +70,16 @@ class BundleCompiler:
         return {
             path: yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
             for path, value in found.items()
+        }
+
+    def owned(self) -> dict[str, list[str]]:
+        """Return the uuids of what the bundle makes, by kind."""
+        return {
+            "dashboards": [
+                dashboard_uuid(slug, self.environment) for slug in self.assets.dashboards
+            ],
+            "charts": [chart_uuid(name, self.environment) for name in self.assets.charts],
+            "datasets": [dataset_uuid(t.full_name, self.environment) for t in self._tables()],
         }
 
     def _database(self) -> dict[str, Any]:
@@ -159,6 +173,9 @@ class BundleCompiler:
     def _dashboard(self, slug: str, dashboard: Dashboard) -> dict[str, Any]:
         shown = slug if self.environment == PRODUCTION else f"{slug}__{self.environment}"
         title = self._text(dashboard.title)
+        layout = position(
+            dashboard, self.assets.charts, locale=self.locale, environment=self.environment
+        )
         if self.environment != PRODUCTION:
             title = f"{title} ({self.environment})"
         return {
@@ -169,9 +186,7 @@ class BundleCompiler:
             "published": True,
             "uuid": dashboard_uuid(slug, self.environment),
             "is_managed_externally": True,
-            "position": position(
-                dashboard, self.assets.charts, locale=self.locale, environment=self.environment
-            ),
+            "position": layout,
             "metadata": {
                 "color_scheme": dashboard.color_scheme,
                 "cross_filters_enabled": dashboard.cross_filters,
@@ -183,14 +198,14 @@ class BundleCompiler:
                 "color_scheme_domain": [],
                 "filter_bar_orientation": "HORIZONTAL",
                 "native_filter_configuration": [
-                    self._filter(number, item)
+                    self._filter(number, item, _unfiltered(layout))
                     for number, item in enumerate(dashboard.filters, start=1)
                 ],
             },
             "version": VERSION,
         }
 
-    def _filter(self, number: int, item: Filter) -> dict[str, Any]:
+    def _filter(self, number: int, item: Filter, excluded: list[int]) -> dict[str, Any]:
         kinds = {
             "select": "filter_select", "range": "filter_range", "time": "filter_time",
             "grain": "filter_timegrain",
@@ -224,17 +239,28 @@ class BundleCompiler:
             "controlValues": controls,
             "defaultDataMask": empty,
             "cascadeParentIds": [],
-            "scope": {"rootPath": ["ROOT_ID"], "excluded": []},
+            "scope": {"rootPath": ["ROOT_ID"], "excluded": excluded},
         }
 
+    def _tables(self) -> list[GoldTable]:
+        tables = list(self.gold.tables.values())
+        return [*tables, self.system] if self.assets.dashboards else tables
+
     def _table(self, name: str) -> GoldTable:
-        table = self.gold.find(name)
+        table = self.system if name == self.system.full_name else self.gold.find(name)
         if table is None:
             raise KeyError(name)
         return table
 
     def _text(self, text: str | dict[str, str]) -> str:
         return in_language(text, self.locale)
+
+
+def _unfiltered(layout: dict[str, Any]) -> list[int]:
+    """Return the numbers of the charts in a layout that no filter reaches: how fresh it all is."""
+    return [
+        node["meta"]["chartId"] for key, node in layout.items() if key.startswith(f"CHART-{PREFIX}")
+    ]
 
 
 def _words(name: str) -> str:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from lavra.dashboards.chart_types import GRAINS, ChartCompiler
 from lavra.dashboards.form import Assets, Chart, Dashboard, Filter, Row, Text
+from lavra.dashboards.freshness import PREFIX
 from lavra.dashboards.identity import chart_uuid, dashboard_uuid, dataset_uuid
 from lavra.dashboards.layout import row_height
 
@@ -101,6 +102,7 @@ class _Exporter:
         self.gold = gold
         self.locale = locale
         self.charts = {chart_uuid(name): name for name in assets.charts}
+        self.freshness = {chart_uuid(f"{PREFIX}{slug}") for slug in assets.dashboards}
         self.tables = {dataset_uuid(name): table for name, table in gold.tables.items()}
 
     def chart(self, old: Chart, imported: dict[str, Any], now: dict[str, Any]) -> Chart:
@@ -195,7 +197,8 @@ class _Exporter:
         return Dashboard.model_validate(fields)
 
     def _rows(self, old: Dashboard, position: dict[str, Any]) -> list[dict[str, Any]]:
-        texts = {f"MARKDOWN-{n}": row for n, row in enumerate(old.rows, start=1) if row.text}
+        # The first row is the compiler's own, about how fresh the data is.
+        texts = {f"MARKDOWN-{n}": row for n, row in enumerate(old.rows, start=2) if row.text}
         rows: list[dict[str, Any]] = []
         for row_id in position["GRID_ID"]["children"]:
             if position[row_id]["type"] != "ROW":
@@ -204,6 +207,8 @@ class _Exporter:
             charts = {}
             for child in children:
                 meta = child["meta"]
+                if meta.get("uuid") in self.freshness:
+                    continue
                 if child["type"] == "MARKDOWN" and len(children) == 1:
                     kept = texts.get(child["id"])
                     rows.append({"text": self._text(kept.text if kept else "", meta["code"])})

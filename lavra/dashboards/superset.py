@@ -23,7 +23,6 @@ from lavra.catalog.locks import advisory_lock
 from lavra.dashboards.bundle import BundleCompiler
 from lavra.dashboards.environment import Report, SupersetEnvironment, ensure_environment
 from lavra.dashboards.gold import Gold, gold_of_models, gold_of_release
-from lavra.dashboards.identity import chart_uuid, dashboard_uuid, dataset_uuid
 from lavra.dashboards.lint import lint
 from lavra.errors import CatalogError, ConfigurationError, DashboardError, ProcessError
 from lavra.releases.store import PRODUCTION, current_release
@@ -107,14 +106,9 @@ def compile_bundle(
         )
     compiler = BundleCompiler(
         assets, gold, uri=_service_uri(settings, environment), locale=settings.locale,
-        environment=environment,
+        time_zone=settings.time_zone, environment=environment,
     )  # fmt: skip
-    owned = {
-        "dashboards": [dashboard_uuid(slug, environment) for slug in assets.dashboards],
-        "charts": [chart_uuid(name, environment) for name in assets.charts],
-        "datasets": [dataset_uuid(name, environment) for name in gold.tables],
-    }
-    return compiler.files(), owned
+    return compiler.files(), compiler.owned()
 
 
 def read_gold(settings: Settings, catalog: Catalog | None = None) -> Gold:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ import pyarrow as pa
 from lavra.ducklake import LAKE, attach_lake, connect_duckdb
 from lavra.errors import CatalogError, StorageError
 from query_service.cache.lake_files import DataFile, TableFiles, list_table_files
-from query_service.cache.release_file import CachedTable, write_release_file
+from query_service.cache.release_file import CachedTable, TableFacts, write_release_file
 from query_service.cache.segments import open_segment, servable_schema, write_segment
 from query_service.releases import table_name
 
@@ -78,7 +78,7 @@ def load_release(
             for table in release.tables:
                 try:
                     loader = _TableLoader(duck, table, files[table_name(table)], folder, report)
-                    report.cached.append(loader.load())
+                    report.cached.append(replace(loader.load(), facts=_facts(release, table)))
                 except duckdb.IOException as error:
                     raise StorageError(
                         f"Cannot read {table_name(table)}: {_first_line(error)}"
@@ -91,6 +91,16 @@ def load_release(
                 report.tables += 1
     write_release_file(release_file(folder, release), report.cached)
     return report
+
+
+def _facts(release: Release, table: ReleaseTable) -> TableFacts:
+    return TableFacts(
+        snapshot=str(release.id),
+        released_at=release.created_at,
+        data_through=table.data_through,
+        audits_passed=sum(bool(audit["passed"]) for audit in table.audits),
+        failed_audits=tuple(audit["name"] for audit in table.audits if not audit["passed"]),
+    )
 
 
 class _TableLoader:

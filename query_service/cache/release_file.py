@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """What a release says of one of its tables, for people to see beside their numbers.
+
+    Attributes:
+        snapshot: The release's id.
+        released_at: When it was made.
+        data_through: End of the latest interval loaded into the table, if that is known.
+        audits_passed: How many of its audits passed.
+        failed_audits: The names of those that did not (they are not blocking).
+    """
+
+    snapshot: str = ""
+    released_at: dt.datetime | None = None
+    data_through: dt.datetime | None = None
+    audits_passed: int = 0
+    failed_audits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -22,6 +43,7 @@ class CachedTable:
         segments: Paths of its segment files, in row order.
         bytes: Size of those files.
         row_count: Rows in them.
+        facts: What the release says of it.
     """
 
     schema_name: str
@@ -30,6 +52,7 @@ class CachedTable:
     segments: tuple[str, ...]
     bytes: int
     row_count: int
+    facts: TableFacts = field(default_factory=TableFacts)
 
     @property
     def name(self) -> str:
@@ -47,6 +70,13 @@ def write_release_file(path: Path, tables: list[CachedTable]) -> None:
             "segments": table.segments,
             "bytes": table.bytes,
             "row_count": table.row_count,
+            "facts": {
+                "snapshot": table.facts.snapshot,
+                "released_at": _text_of(table.facts.released_at),
+                "data_through": _text_of(table.facts.data_through),
+                "audits_passed": table.facts.audits_passed,
+                "failed_audits": table.facts.failed_audits,
+            },
         }
         for table in tables
     ]
@@ -66,6 +96,25 @@ def read_release_file(path: Path) -> list[CachedTable]:
             segments=tuple(entry["segments"]),
             bytes=entry["bytes"],
             row_count=entry["row_count"],
+            facts=_facts_of(entry["facts"]),
         )
         for entry in json.loads(path.read_text())
     ]
+
+
+def _facts_of(entry: dict[str, Any]) -> TableFacts:
+    return TableFacts(
+        snapshot=entry["snapshot"],
+        released_at=_moment_of(entry["released_at"]),
+        data_through=_moment_of(entry["data_through"]),
+        audits_passed=entry["audits_passed"],
+        failed_audits=tuple(entry["failed_audits"]),
+    )
+
+
+def _text_of(moment: dt.datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _moment_of(text: str | None) -> dt.datetime | None:
+    return dt.datetime.fromisoformat(text) if text else None

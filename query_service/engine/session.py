@@ -13,6 +13,7 @@ from datafusion.catalog import Catalog, SchemaProvider, Table
 
 from query_service.cache.release_file import CachedTable, read_release_file
 from query_service.cache.segments import open_segment
+from query_service.engine.system_views import SYSTEM_SCHEMA, system_views
 
 CATALOG = "lake"
 INFORMATION_SCHEMA = "information_schema"
@@ -52,7 +53,8 @@ class ReleaseSession:
             catalog.register_schema(
                 schema_name, _ReleaseSchema(held, self._tables_read, target_partitions)
             )
-        catalog.register_schema(INFORMATION_SCHEMA, _InformationSchema(tables))
+        catalog.register_schema(INFORMATION_SCHEMA, _Views(_information_schema(tables)))
+        catalog.register_schema(SYSTEM_SCHEMA, _Views(system_views(tables)))
         self._context.register_catalog_provider(CATALOG, catalog)
 
     @property
@@ -96,31 +98,11 @@ class _ReleaseSchema(SchemaProvider):  # type: ignore[misc]
         return self._opened[name]
 
 
-class _InformationSchema(SchemaProvider):  # type: ignore[misc]
-    """Standard views of the release's own tables: schemata, tables, columns, views."""
+class _Views(SchemaProvider):  # type: ignore[misc]
+    """A schema of views that are made of the release's own description."""
 
-    def __init__(self, tables: list[CachedTable]) -> None:
-        self._views = {
-            "schemata": pa.table(
-                {
-                    "catalog_name": pa.array([], pa.string()),
-                    "schema_name": pa.array([], pa.string()),
-                }
-            )
-            if not tables
-            else pa.table(
-                {
-                    "catalog_name": [CATALOG] * len({t.schema_name for t in tables}),
-                    "schema_name": sorted({t.schema_name for t in tables}),
-                }
-            ),
-            "tables": _rows(
-                ["table_catalog", "table_schema", "table_name", "table_type"],
-                [(CATALOG, t.schema_name, t.table_name, "BASE TABLE") for t in tables],
-            ),
-            "views": _rows(["table_catalog", "table_schema", "table_name", "definition"], []),
-            "columns": _columns(tables),
-        }
+    def __init__(self, views: dict[str, pa.Table]) -> None:
+        self._views = views
         self._opened: dict[str, Table] = {}
 
     def table_names(self) -> set[str]:
@@ -185,3 +167,19 @@ def _columns(tables: list[CachedTable]) -> pa.Table:
     )  # fmt: skip
     positions = pa.array([i for _, i, _ in fields], pa.int64())
     return named.append_column("ordinal_position", positions)
+
+
+def _information_schema(tables: list[CachedTable]) -> dict[str, pa.Table]:
+    """Return the standard views of the release's own tables: schemata, tables, views, columns."""
+    schemas = sorted({table.schema_name for table in tables})
+    return {
+        "schemata": _rows(
+            ["catalog_name", "schema_name"], [(CATALOG, schema) for schema in schemas]
+        ),
+        "tables": _rows(
+            ["table_catalog", "table_schema", "table_name", "table_type"],
+            [(CATALOG, t.schema_name, t.table_name, "BASE TABLE") for t in tables],
+        ),
+        "views": _rows(["table_catalog", "table_schema", "table_name", "definition"], []),
+        "columns": _columns(tables),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -63,6 +64,23 @@ GOLD = {
 }
 
 
+AUDITS = ("not_null", "unique_grain")
+FAILED_AUDIT = "orders_are_recent"
+
+
+def note_audits(lake: Lake, release: int) -> None:
+    """Write down that the audits of a release's tables passed, and that one of orders failed."""
+    passed = [{"name": name, "passed": True, "blocking": True} for name in AUDITS]
+    failed = [{"name": FAILED_AUDIT, "passed": False, "blocking": False}]
+    with lake.catalog.connect() as connection:
+        for condition, audits in (("<>", passed), ("=", passed + failed)):
+            connection.execute(
+                "update lavra.release_table set audits = %s where release_id = %s "
+                f"and table_name {condition} 'fct_orders'",
+                (json.dumps(audits), release),
+            )
+
+
 @dataclass(frozen=True)
 class RunningSuperset:
     """A Superset that serves this repository's dashboards."""
@@ -83,7 +101,8 @@ class RunningSuperset:
 def dashboards_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     """A lake with the commerce domain's Gold tables and this repository's dashboards."""
     root = tmp_path_factory.mktemp("dashboards") / "lake"
-    lake = make_lake(root)
+    lake = make_lake(root, time_zone="America/Sao_Paulo")
+    (root / "lavra.toml").write_text('name = "test"\ntime_zone = "America/Sao_Paulo"\n')
     for folder in ("superset", "sqlmesh_project"):
         shutil.copytree(
             REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns(".cache", "logs")
@@ -91,7 +110,7 @@ def dashboards_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     lake.duck.execute("create schema lake.gold_commerce")
     for name, select in GOLD.items():
         lake.duck.execute(f"create table lake.gold_commerce.{name} as {select}")
-    lake.release()
+    note_audits(lake, lake.release())
     yield lake
     close_lake(lake)
 

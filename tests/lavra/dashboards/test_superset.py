@@ -8,6 +8,9 @@ from lavra.dashboards import superset
 from tests.browser import keep, log_in, open_browser, open_dashboard
 from tests.lavra.dashboards.conftest import RunningSuperset
 
+TILES = 13
+"""Twelve charts, and the row that says how fresh they are."""
+
 
 def test_every_chart_answers_with_rows(running_superset: RunningSuperset) -> None:
     with running_superset.client() as client:
@@ -31,13 +34,13 @@ def test_a_person_sees_every_tile(running_superset: RunningSuperset) -> None:
     credentials = superset.admin_credentials(running_superset.settings)
     with open_browser() as page:
         log_in(page, running_superset.url, credentials.username, credentials.password)
-        answers = open_dashboard(page, running_superset.url, "commerce", charts=12)
+        answers = open_dashboard(page, running_superset.url, "commerce", charts=TILES)
         picture = keep(page, "commerce")
-        assert len(answers.answers) >= 12
+        assert len(answers.answers) >= TILES
         assert answers.without_rows == []
         # Nothing is cut off on a laptop: the page does not scroll sideways.
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-        assert page.locator(".dashboard-component-chart-holder").count() == 12
+        assert page.locator(".dashboard-component-chart-holder").count() == TILES
         assert page.get_by_text("Unexpected error").count() == 0
     assert picture.stat().st_size > 50_000
 
@@ -47,7 +50,7 @@ def test_a_filter_reaches_the_tiles(running_superset: RunningSuperset) -> None:
     credentials = superset.admin_credentials(running_superset.settings)
     with open_browser() as page:
         log_in(page, running_superset.url, credentials.username, credentials.password)
-        answers = open_dashboard(page, running_superset.url, "commerce", charts=12)
+        answers = open_dashboard(page, running_superset.url, "commerce", charts=TILES)
         before = len(answers.answers)
         page.locator("[data-test=form-item-value] input").first.click()
         page.get_by_title("RJ", exact=True).first.click()
