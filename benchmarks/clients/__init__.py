@@ -1,0 +1,1 @@
+"""Clients that cost little, so that a benchmark measures servers."""
