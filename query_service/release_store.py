@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lavra.catalog import Catalog
     from lavra.storage import LakeStorage
     from query_service.engine.base import Engine
+    from query_service.running import Stamp
 
 logger = logging.getLogger("query_service")
 
@@ -55,6 +56,7 @@ class LoadedRelease:
         loaded_at: When.
         uses: Queries that run on it now.
         seconds: How long its load took.
+        stamps: What answers say of it, by the tables that they read.
     """
 
     release: Release
@@ -63,6 +65,7 @@ class LoadedRelease:
     loaded_at: dt.datetime
     uses: int = 0
     seconds: float = 0.0
+    stamps: dict[tuple[str, ...], Stamp] = field(default_factory=dict, repr=False)
     by_name: dict[str, ReleaseTable] = field(init=False)
     segments: frozenset[str] = field(init=False)
 

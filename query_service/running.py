@@ -14,8 +14,6 @@ from query_service.engine.jobs import Chunk, Event, Failed, Finished, Started
 from query_service.problems import error_of
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from query_service.release_store import LoadedRelease
 
 
@@ -71,40 +69,47 @@ class Run:
         return taken
 
 
+class Stamp:
+    """What answers over the same tables of one release all say of it.
+
+    Attributes:
+        through: ``data_through`` of the tables, as the header shows it.
+        json: ``"snapshot"`` and what follows up to the value of ``"elapsed_ms"``.
+    """
+
+    def __init__(self, loaded: LoadedRelease, tables: tuple[str, ...]) -> None:
+        through = iso(loaded.data_through(tables))
+        snapshot = {
+            "id": loaded.id,
+            "released_at": iso(loaded.release.created_at),
+            "data_through": through,
+        }
+        self.through = through or ""
+        self.json = (
+            b',"snapshot":%b,"elapsed_ms":' % json.dumps(snapshot, separators=(",", ":")).encode()
+        )
+
+
 class Envelope:
     """What surrounds an encoder's bytes; only JSON has any."""
 
     def __init__(
-        self,
-        encoding: str,
-        query_id: str,
-        loaded: LoadedRelease,
-        through: dt.datetime | None,
-        began: float,
-        *,
-        cached: bool = False,
+        self, encoding: str, query_id: str, stamp: Stamp, began: float, *, cached: bool = False
     ) -> None:
         self._json = encoding == "json"
         self._query_id = query_id
-        self._snapshot = {
-            "id": loaded.id,
-            "released_at": iso(loaded.release.created_at),
-            "data_through": iso(through),
-        }
+        self._stamp = stamp
         self._began = began
         self._cached = cached
 
     def opening(self) -> bytes:
         """Return what comes before the encoder's bytes."""
-        return f'{{"query_id":"{self._query_id}",'.encode() if self._json else b""
+        return b'{"query_id":"%b",' % self._query_id.encode() if self._json else b""
 
     def closing(self) -> bytes:
         """Return what comes after them."""
         if not self._json:
             return b""
-        tail = {
-            "snapshot": self._snapshot,
-            "elapsed_ms": round((time.monotonic() - self._began) * 1000, 3),
-            "cached": self._cached,
-        }
-        return b"," + json.dumps(tail, separators=(",", ":"))[1:].encode()
+        cached = b"true" if self._cached else b"false"
+        elapsed_ms = (time.monotonic() - self._began) * 1000
+        return b'%b%.3f,"cached":%b}' % (self._stamp.json, elapsed_ms, cached)

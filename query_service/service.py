@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import json
 import logging
-import uuid
+import secrets
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lavra.errors import InvalidRequest, LavraError, QueryCancelled
 from query_service.admission import Admission
-from query_service.descriptions import iso
 from query_service.engine.jobs import Finished, Job
 from query_service.formats import MEDIA_TYPES
 from query_service.queries import QueryLog, QueryRecord
 from query_service.release_store import LoadedRelease, ReleaseStore
 from query_service.result_cache import Entry, ResultCache, key_of
-from query_service.running import Envelope, Run, out_of_time
+from query_service.running import Envelope, Run, Stamp, out_of_time
 from query_service.telemetry import Telemetry
 from query_service.watch import ReleaseWatcher
 
@@ -128,6 +126,7 @@ class QueryService:
 
     def metrics(self) -> bytes:
         """Return the text of ``/metrics``."""
+        self._telemetry.tell()
         return self._telemetry.metrics.render(self.store, self._admission, self._cache)
 
     async def cancel(self, query_id: str) -> bool:
@@ -230,11 +229,10 @@ class QueryService:
             flight = self._flights[key] = self._loop.create_future()
         query.record.enter("wait")
         try:
+            turn = self._admission.turn(query.record.caller.identity, query.record.wait_for)
             try:
                 async with asyncio.timeout_at(query.deadline):
-                    await resources.enter_async_context(
-                        self._admission.turn(query.record.caller.identity, query.record.wait_for)
-                    )
+                    await resources.enter_async_context(turn)
             except TimeoutError as error:
                 raise out_of_time() from error
             query.record.enter("execute")
@@ -330,12 +328,12 @@ class _Query:
         answer.headers = {
             "X-Lavra-Query-Id": self.record.query_id,
             "X-Lavra-Snapshot": self.loaded.id,
-            "X-Lavra-Data-Through": iso(self.loaded.data_through(tables)) or "",
+            "X-Lavra-Data-Through": self.stamp(tables).through,
             "X-Lavra-Cache": "hit" if cached else "miss",
         }
         if finished:
             answer.headers["X-Lavra-Row-Count"] = str(finished.row_count)
-            answer.headers["X-Lavra-Truncated"] = json.dumps(finished.truncated)
+            answer.headers["X-Lavra-Truncated"] = "true" if finished.truncated else "false"
         return answer
 
     def whole(self, entry: Entry, *, cached: bool) -> Answer:
@@ -349,9 +347,15 @@ class _Query:
 
     def envelope(self, tables: tuple[str, ...], *, cached: bool = False) -> Envelope:
         return Envelope(
-            self.accepted.encoding, self.record.query_id, self.loaded,
-            self.loaded.data_through(tables), self.record.began, cached=cached,
+            self.accepted.encoding, self.record.query_id, self.stamp(tables),
+            self.record.began, cached=cached,
         )  # fmt: skip
+
+    def stamp(self, tables: tuple[str, ...]) -> Stamp:
+        stamp = self.loaded.stamps.get(tables)
+        if stamp is None:
+            stamp = self.loaded.stamps[tables] = Stamp(self.loaded, tables)
+        return stamp
 
 
 async def _stream(
@@ -380,7 +384,7 @@ def _key(release_id: str, request: SqlRequest, accepted: Accepted) -> str:
 
 def new_query_id() -> str:
     """Return an id for a query: 32 hexadecimal digits."""
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 def weak_match(if_none_match: str, etag: str) -> bool:

@@ -34,23 +34,32 @@ NO_STORE = {"Cache-Control": "no-store"}
 _QUERY_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
+PATH = "/v1/sql"
+
+
+def is_sql(scope: Scope) -> bool:
+    """Whether a request is for :func:`answer_sql`."""
+    return scope["type"] == "http" and scope["path"] == PATH and scope["method"] in {"GET", "POST"}
+
+
+async def answer_sql(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request as an ASGI application."""
+    request = Request(scope, receive, send)
+    response = await (post_sql if scope["method"] == "POST" else get_sql)(request)
+    await response(scope, receive, send)
+
+
 class SqlRoute(APIRoute):
     """A route that FastAPI documents but does not run: solving dependencies costs 60 us.
 
-    Its function takes the request alone and returns an ASGI application. Middleware and error
-    handlers of the application apply; dependencies do not, so it has none.
+    Dependencies therefore do not apply; the application's middleware does.
     """
 
     def __init__(
         self, endpoint: Callable[[Request], Awaitable[ASGIApp]], method: str, **options: Any
     ) -> None:
-        super().__init__("/v1/sql", endpoint, methods=[method], **options)
-
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            response = await endpoint(Request(scope, receive, send))
-            await response(scope, receive, send)
-
-        self.app = app
+        super().__init__(PATH, endpoint, methods=[method], **options)
+        self.app = answer_sql
 
 
 def sql_routes() -> list[SqlRoute]:
@@ -68,7 +77,7 @@ async def post_sql(request: Request) -> ASGIApp:
         body = from_body(await request.body())
     except ValidationError as error:
         raise InvalidRequest(_explain(error)) from error
-    return await _run(request, body, choose_format(request.headers.get("accept", "")), {})
+    return await _run(request, body, choose_format(_headers(request).get("accept", "")), {})
 
 
 async def get_sql(request: Request) -> ASGIApp:
@@ -78,25 +87,38 @@ async def get_sql(request: Request) -> ASGIApp:
         body = from_query_string(request.scope["query_string"])
     except ValidationError as error:
         raise InvalidRequest(_explain(error)) from error
-    accepted = choose_format(request.headers.get("accept", ""))
+    accepted = choose_format(_headers(request).get("accept", ""))
     etag = _service(request).etag(body, accepted)
     caching = {"ETag": etag, "Cache-Control": "private, no-cache"} if etag else NO_STORE
-    if etag and weak_match(request.headers.get("if-none-match", ""), etag):
+    if etag and weak_match(_headers(request).get("if-none-match", ""), etag):
         return Response(status_code=304, headers=caching)
     return await _run(request, body, accepted, caching)
 
 
 def begin(request: Request) -> None:
     """Give a request its query's id (its own, if it brings one) and its caller."""
-    own = request.headers.get("x-lavra-query-id", "")
+    headers = _headers(request)
+    own = headers.get("x-lavra-query-id", "")
     if own and not _QUERY_ID.fullmatch(own):
         raise InvalidRequest(
             "X-Lavra-Query-Id is no id.", remedy="Use 8 to 64 letters, digits, - and _."
         )
     request.state.query_id = own or new_query_id()
-    TRACE_PARENT.set(request.headers.get("traceparent"))
-    name = request.headers.get("x-lavra-caller", LOOPBACK.name)[:100]
+    TRACE_PARENT.set(headers.get("traceparent"))
+    name = headers.get("x-lavra-caller", LOOPBACK.name)[:100]
     request.state.caller = replace(LOOPBACK, name=name)
+
+
+def _headers(request: Request) -> dict[str, str]:
+    """Return the headers by their names in small letters; of those that repeat, the last."""
+    state = request.state
+    if not hasattr(state, "headers"):
+        state.headers = {
+            name.decode("latin-1"): value.decode("latin-1")
+            for name, value in request.scope["headers"]
+        }
+    headers: dict[str, str] = state.headers
+    return headers
 
 
 def _service(request: Request) -> QueryService:
@@ -111,7 +133,7 @@ async def _run(
     async with ClientWatch(request.receive):
         answer = await _service(request).answer(body, accepted, state.query_id, state.caller)
     answer.headers.update(headers)
-    return AnswerResponse(answer, request.headers.get("accept-encoding", ""))
+    return AnswerResponse(answer, _headers(request).get("accept-encoding", ""))
 
 
 def _explain(error: ValidationError) -> str:

@@ -111,6 +111,8 @@ def scrape(client: httpx.Client) -> dict[tuple[str, ...], float]:
 
 
 def logged(lines: io.StringIO, query_id: str) -> dict[str, Any]:
+    """The line of a query, which is written shortly after its answer."""
+    wait_until(lambda: query_id in lines.getvalue())
     everything = [json.loads(line) for line in lines.getvalue().splitlines()]
     return next(line for line in everything if line.get("query_id") == query_id)
 
