@@ -22,6 +22,7 @@ from lavra.catalog import open_catalog
 from lavra.errors import InvalidRequest, LavraError, QueryError
 from lavra.storage import open_storage
 from query_service.engine import build_engine, engine_count
+from query_service.openapi import complete
 from query_service.problems import problem_body, problem_response
 from query_service.routes import router
 from query_service.service import Limits, QueryService
@@ -77,6 +78,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(Exception, _on_unforeseen)
+    described = app.openapi
+    app.openapi = lambda: complete(described())  # type: ignore[method-assign] # FastAPI's own way
     return app
 
 

@@ -31,6 +31,20 @@ def describe_snapshot(loaded: LoadedRelease) -> dict[str, Any]:
     }
 
 
+def describe_environments(environments: dict[str, LoadedRelease | None]) -> dict[str, Any]:
+    """Return the body of ``GET /v1/environments``."""
+    return {
+        "environments": [
+            {
+                "name": name,
+                "ready": loaded is not None,
+                "snapshot": describe_snapshot(loaded) if loaded else None,
+            }
+            for name, loaded in environments.items()
+        ]
+    }
+
+
 def describe_tables(loaded: LoadedRelease) -> dict[str, Any]:
     """Return the body of ``GET /v1/tables``."""
     cached = {table.name: table for table in loaded.report.cached}

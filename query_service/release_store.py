@@ -126,6 +126,11 @@ class ReleaseStore:
         """Return the current release of every environment."""
         return dict(self._current)
 
+    def environments(self) -> dict[str, LoadedRelease | None]:
+        """Return every environment that has a release, with its current one if that is loaded."""
+        names = sorted((name != PRODUCTION, name) for name in self._known | self._current.keys())
+        return {name: self._current.get(name) for _, name in names}
+
     def all_loaded(self) -> list[LoadedRelease]:
         """Return every release in memory: current, retained, or still in use."""
         return list(self._loaded.values())

@@ -34,6 +34,7 @@ class SqlRequest(BaseModel):
         min_length=1,
         max_length=MAX_SQL_BYTES,
         description="One statement that reads.",
+        json_schema_extra={"format": "sql"},
         examples=["select order_date, net_revenue from gold_commerce.daily_revenue"],
     )
     parameters: list[Any] | dict[str, Any] | None = Field(
@@ -44,7 +45,15 @@ class SqlRequest(BaseModel):
         pattern=r"^[A-Za-z0-9_]{1,63}$",
         description="The SQLMesh environment.",
     )
-    snapshot: Annotated[str | None, BeforeValidator(_snapshot)] = Field(
+    snapshot: Annotated[
+        str | None,
+        BeforeValidator(
+            _snapshot,
+            json_schema_input_type=Annotated[str, Field(max_length=40)]
+            | Annotated[int, Field(ge=0, lt=10**18)]
+            | None,
+        ),
+    ] = Field(
         default=None,
         max_length=40,
         description="Answer from this retained release, not from the current one.",
@@ -93,8 +102,10 @@ def _read_body(body: bytes) -> SqlRequest:
 
 
 def _read_query(query: bytes) -> SqlRequest:
+    if "sql" in (given := QueryParams(query)):
+        raise InvalidRequest("sql: call it query in a URL.")
     fields: dict[str, Any] = {
-        ("sql" if name == "query" else name): value for name, value in QueryParams(query).items()
+        ("sql" if name == "query" else name): value for name, value in given.items()
     }
     try:
         if "parameters" in fields:

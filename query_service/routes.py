@@ -5,43 +5,87 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from lavra.errors import NotReady, UnknownTable
-from query_service.descriptions import describe_snapshot, describe_table, describe_tables
+from query_service.descriptions import (
+    describe_environments,
+    describe_snapshot,
+    describe_table,
+    describe_tables,
+)
+from query_service.documents import (
+    Cancelled,
+    Document,
+    Environments,
+    Queries,
+    Refreshed,
+    Snapshot,
+    Status,
+    Table,
+    Tables,
+)
+from query_service.openapi import GUARDED, OF_QUERY, OF_READINESS, OF_REFRESH, OF_RELEASE, OF_TABLE
 from query_service.releases import PRODUCTION
 from query_service.service import QueryService
 
 router = APIRouter()
 
-Environment = Annotated[str, Query(description="The SQLMesh environment.")]
+Environment = Annotated[str, Query(description="The SQLMesh environment.", examples=["prod"])]
+PROMETHEUS = "text/plain; version=0.0.4"
 
 
-@router.get("/v1/queries")
+def _documented(
+    model: type[Document], failures: dict[int | str, Any], tag: str, status: int = 200
+) -> dict[str, Any]:
+    """Return a route's documentation; the route builds its document by itself."""
+    return {
+        "response_model": None,
+        "responses": {status: {"model": model}, **failures},
+        "status_code": status,
+        "tags": [tag],
+    }
+
+
+@router.get("/v1/queries", **_documented(Queries, GUARDED, "queries"))
 async def list_queries(request: Request) -> dict[str, Any]:
     """List the queries that run or wait, and those that ended lately."""
     return _service(request).queries.describe()
 
 
-@router.delete("/v1/queries/{query_id}", status_code=202)
+@router.delete("/v1/queries/{query_id}", **_documented(Cancelled, OF_QUERY, "queries", status=202))
 async def cancel_query(request: Request, query_id: str) -> dict[str, Any]:
     """Cancel a query; `cancelled` is false when there is none of that id any more."""
     return {"query_id": query_id, "cancelled": await _service(request).cancel(query_id)}
 
 
-@router.get("/metrics")
+@router.get(
+    "/metrics",
+    tags=["operation"],
+    response_class=PlainTextResponse,
+    responses={
+        200: {
+            "description": "Prometheus's text format.",
+            "content": {"text/plain": {"example": "lavra_queries_running 0.0\n"}},
+        },
+        **GUARDED,
+    },
+)
 async def metrics(request: Request) -> Response:
     """Answer the metrics in Prometheus's text format."""
-    return Response(_service(request).metrics(), media_type="text/plain; version=0.0.4")
+    return Response(_service(request).metrics(), media_type=PROMETHEUS)
 
 
-@router.get("/v1/tables")
+@router.get("/v1/tables", **_documented(Tables, OF_RELEASE, "tables"))
 async def list_tables(request: Request, environment: Environment = PRODUCTION) -> dict[str, Any]:
     """List the tables of an environment's current release."""
     return describe_tables(_service(request).store.current(environment))
 
 
-@router.get("/v1/tables/{schema}/{table}")
+@router.get(
+    "/v1/tables/{schema}/{table}",
+    **_documented(Table, OF_TABLE, "tables"),
+)
 async def show_table(
     request: Request, schema: str, table: str, environment: Environment = PRODUCTION
 ) -> dict[str, Any]:
@@ -54,13 +98,19 @@ async def show_table(
     return found
 
 
-@router.get("/v1/snapshot")
+@router.get("/v1/snapshot", **_documented(Snapshot, OF_RELEASE, "releases"))
 async def show_snapshot(request: Request, environment: Environment = PRODUCTION) -> dict[str, Any]:
     """Describe the release that an environment's queries are answered from."""
     return describe_snapshot(_service(request).store.current(environment))
 
 
-@router.post("/v1/refresh")
+@router.get("/v1/environments", **_documented(Environments, GUARDED, "releases"))
+async def list_environments(request: Request) -> dict[str, Any]:
+    """List the environments that have a release, and so can be named in a query."""
+    return describe_environments(_service(request).store.environments())
+
+
+@router.post("/v1/refresh", **_documented(Refreshed, OF_REFRESH, "releases"))
 async def refresh(request: Request, environment: Environment = PRODUCTION) -> dict[str, Any]:
     """Look for new releases now, without waiting for the service to notice by itself."""
     store = _service(request).store
@@ -68,13 +118,13 @@ async def refresh(request: Request, environment: Environment = PRODUCTION) -> di
     return {"changed": changed, **describe_snapshot(store.current(environment))}
 
 
-@router.get("/healthz")
+@router.get("/healthz", **_documented(Status, {}, "operation"))
 async def healthz() -> dict[str, str]:
     """Answer as long as the process is up."""
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", **_documented(Status, OF_READINESS, "operation"))
 async def readyz(request: Request) -> dict[str, str]:
     """Answer 200 once a release is loaded."""
     if not _service(request).store.ready:

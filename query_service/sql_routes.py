@@ -98,8 +98,8 @@ async def get_sql(request: Request) -> ASGIApp:
 def begin(request: Request) -> None:
     """Give a request its query's id (its own, if it brings one) and its caller."""
     headers = _headers(request)
-    own = headers.get("x-lavra-query-id", "")
-    if own and not _QUERY_ID.fullmatch(own):
+    own = headers.get("x-lavra-query-id")
+    if own is not None and not _QUERY_ID.fullmatch(own):
         raise InvalidRequest(
             "X-Lavra-Query-Id is no id.", remedy="Use 8 to 64 letters, digits, - and _."
         )
