@@ -114,6 +114,17 @@ class Settings(BaseSettings):
         description="Where the query service keeps Gold's mapped memory; best on a fast local "
         "disk or a tmpfs. Default: service/cache in the state directory.",
     )
+    service_cache_mb: int = Field(
+        default=0,
+        ge=0,
+        description="Memory, in MiB, for Gold's tables. The largest that do not fit are scanned "
+        "where they lie. 0: half of this machine's memory.",
+    )
+    service_cold_tables: tuple[str, ...] = Field(
+        default=(),
+        description="Tables that are never held in memory but scanned where they lie: patterns "
+        'of schema.table with *, as JSON: ["gold_web.*"].',
+    )
     service_engines: int = Field(
         default=0,
         ge=0,

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -21,6 +22,7 @@ from starlette.responses import Response
 from lavra.catalog import open_catalog
 from lavra.errors import InvalidRequest, LavraError, QueryError
 from lavra.storage import open_storage
+from query_service.cache.cold import ColdRule
 from query_service.engine import build_engine, engine_count
 from query_service.openapi import complete
 from query_service.problems import problem_body, problem_response
@@ -52,6 +54,10 @@ def create_app(settings: Settings) -> FastAPI:
             waiting=settings.service_max_waiting,
             timeout_s=settings.service_timeout_s,
             result_cache_bytes=settings.service_result_cache_mb * 1024 * 1024,
+            cold=ColdRule(
+                settings.service_cold_tables,
+                settings.service_cache_mb * 1024 * 1024 or psutil.virtual_memory().total // 2,
+            ),
         )
         telemetry = Telemetry(open_tracer(settings), show_sql=settings.log_sql)
         service = QueryService(catalog, storage, folder, engine, limits, telemetry=telemetry)

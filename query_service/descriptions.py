@@ -57,7 +57,7 @@ def describe_tables(loaded: LoadedRelease) -> dict[str, Any]:
                 "row_count": cached[table_name(table)].row_count,
                 "bytes": cached[table_name(table)].bytes,
                 "data_through": iso(table.data_through),
-                "cached": True,
+                "cached": not cached[table_name(table)].is_cold,
             }
             for table in loaded.release.tables
         ]
@@ -91,5 +91,5 @@ def describe_table(loaded: LoadedRelease, name: str) -> dict[str, Any] | None:
         "data_through": iso(table.data_through),
         "upstream": table.upstream,
         "audits": table.audits,
-        "cached": True,
+        "cached": not cached.is_cold,
     }

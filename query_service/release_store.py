@@ -20,6 +20,7 @@ from lavra.errors import (
     UnknownEnvironment,
     UnknownSnapshot,
 )
+from query_service.cache.cold import ColdRule, Footers
 from query_service.cache.loader import LoadReport, load_release, release_file
 from query_service.releases import (
     PRODUCTION,
@@ -103,7 +104,11 @@ class ReleaseStore:
         folder: Path,
         engine: Engine,
         on_change: Callable[[LoadedRelease | None, set[str]], None] = lambda *_: None,
+        *,
+        cold: ColdRule | None = None,
     ) -> None:
+        self._cold = cold or ColdRule()
+        self._footers = Footers(storage)
         self._on_change = on_change
         self._catalog = catalog
         self._storage = storage
@@ -261,7 +266,10 @@ class ReleaseStore:
             release = read_release(connection, release_id)
         if release is None:
             return None
-        report = load_release(self._catalog, self._storage, release, self._folder)
+        report = load_release(
+            self._catalog, self._storage, release, self._folder,
+            cold=self._cold, footers=self._footers,
+        )  # fmt: skip
         return LoadedRelease(
             release, release_file(self._folder, release), report, dt.datetime.now(dt.UTC)
         )

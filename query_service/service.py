@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lavra.errors import InvalidRequest, LavraError, QueryCancelled
 from query_service.admission import Admission
+from query_service.cache.cold import ColdRule
 from query_service.engine.jobs import Finished, Job
 from query_service.formats import MEDIA_TYPES
 from query_service.queries import QueryLog, QueryRecord
@@ -45,6 +46,7 @@ class Limits:
     waiting: int
     timeout_s: float
     result_cache_bytes: int
+    cold: ColdRule = field(default_factory=ColdRule)
 
 
 @dataclass
@@ -92,7 +94,9 @@ class QueryService:
         self._admission = Admission(limits.running, limits.waiting)
         self._flights: dict[str, asyncio.Future[Entry | None]] = {}
         self.queries = QueryLog()
-        self.store = ReleaseStore(catalog, storage, folder, engine, self._on_releases)
+        self.store = ReleaseStore(
+            catalog, storage, folder, engine, self._on_releases, cold=limits.cold
+        )
         self._watcher = ReleaseWatcher(catalog, self._hear)
         self._heard: dict[str, int] = {}
         self._news = asyncio.Event()

@@ -6,6 +6,7 @@ them. Files are immutable: they appear whole under their final name, or not at a
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -75,6 +76,27 @@ class LakeStorage:
         """Teach a DuckDB connection to read and write this storage's URLs."""
         if not self.is_local:
             connection.register_filesystem(self._fsspec)
+
+    def to_datafusion(self, folder: Path) -> dict[str, str]:
+        """Return the bucket and the credentials file with which DataFusion reads this storage.
+
+        DataFusion's own client reads an emulator's address only from a credentials file, which
+        is written to ``folder``; a real bucket needs none, or the one that the settings name.
+        """
+        if self.is_local:
+            return {}
+        bucket = self.root.split("/", 1)[0]
+        endpoint = self._fsspec_options.get("endpoint_url")
+        credentials = self._fsspec_options.get("token", "")
+        if endpoint:
+            file = folder / "emulator.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            document = {"gcs_base_url": endpoint, "disable_oauth": True} | dict.fromkeys(
+                ("client_email", "private_key", "private_key_id"), ""
+            )
+            file.write_text(json.dumps(document))
+            credentials = str(file)
+        return {"bucket": bucket, "bucket_credentials": credentials}
 
     def full_path(self, *parts: str) -> str:
         """Return the path of a file as fsspec and PyArrow take it."""

@@ -25,11 +25,15 @@ class DataFile:
         path: As DuckLake's ``filename`` column shows it.
         key: What its rows depend on, besides the table's columns.
         bytes: Size of the data file.
+        row_count: Rows in it, deleted ones included.
+        is_whole: Whether every row of it holds: none deleted, none of a later snapshot.
     """
 
     path: str
     key: list[Any]
     bytes: int
+    row_count: int
+    is_whole: bool
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ def _table_files(
     rows = connection.execute(
         sql.SQL(
             "select f.path, f.path_is_relative, f.file_size_bytes, "
-            "f.partial_max > %(at)s, d.path, d.partial_max > %(at)s "
+            "f.partial_max > %(at)s, d.path, d.partial_max > %(at)s, f.record_count, "
+            "f.encryption_key is null "
             "from {0}.ducklake_data_file f left join {0}.ducklake_delete_file d "
             "on d.data_file_id = f.data_file_id and d.begin_snapshot <= %(at)s "
             "and coalesce(d.end_snapshot > %(at)s, true) "
@@ -116,11 +121,12 @@ def _table_files(
         (table_id,),
     ).fetchone()
     files = []
-    for path, relative, size, partial, delete_path, delete_partial in rows:
+    for path, relative, size, partial, delete_path, delete_partial, row_count, plain in rows:
         # A file merged from several snapshots shows fewer rows at an older one.
         snapshot = at if partial or delete_partial else None
         key = [uuid, path, delete_path, snapshot]
-        files.append(DataFile(_below(folder, path, relative), key, size))
+        is_whole = delete_path is None and not partial and plain
+        files.append(DataFile(_below(folder, path, relative), key, size, row_count, is_whole))
     return TableFiles(
         columns=[list(column) for column in columns],
         data_files=files,

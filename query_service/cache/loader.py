@@ -6,6 +6,10 @@ positions. One segment holds the rows of one such pair, read through DuckDB's du
 widened types are DuckDB's business. A segment's name is a hash of all that its rows depend on;
 two releases that share a file share the segment.
 
+A table that is cold is not loaded: its whole files are named in the manifest, for the engines to
+scan (:mod:`query_service.cache.cold`); only files with deleted rows or older columns become
+segments.
+
 Crash: segments appear whole or not at all, and the release's file is written last. Concurrent
 loads of one folder write the same bytes under the same names.
 """
@@ -24,6 +28,7 @@ import pyarrow as pa
 
 from lavra.ducklake import LAKE, attach_lake, connect_duckdb
 from lavra.errors import CatalogError, StorageError
+from query_service.cache.cold import ColdRule, Footers, file_url
 from query_service.cache.lake_files import DataFile, TableFiles, list_table_files
 from query_service.cache.release_file import CachedTable, TableFacts, write_release_file
 from query_service.cache.segments import open_segment, servable_schema, write_segment
@@ -58,9 +63,23 @@ def release_file(folder: Path, release: Release) -> Path:
 
 
 def load_release(
-    catalog: Catalog, storage: LakeStorage, release: Release, folder: Path
+    catalog: Catalog,
+    storage: LakeStorage,
+    release: Release,
+    folder: Path,
+    *,
+    cold: ColdRule | None = None,
+    footers: Footers | None = None,
 ) -> LoadReport:
     """Make the segments of a release and its manifest, in ``folder``.
+
+    Args:
+        catalog: Where the release and its files are listed.
+        storage: The lake's files.
+        release: What to load.
+        folder: Where segments and manifests are kept.
+        cold: Which tables are scanned where they lie; none, when not given.
+        footers: Schemas of Parquet files read before, kept by the caller between loads.
 
     Raises:
         CatalogError: the snapshot has expired, or a table is not in it.
@@ -75,10 +94,19 @@ def load_release(
             attach_lake(
                 duck, catalog, storage, read_only=True, snapshot_version=release.snapshot_id
             )
-            for table in release.tables:
+            budget = (cold or ColdRule()).begin()
+            known = Footers(storage) if footers is None else footers
+            loaded: dict[str, CachedTable] = {}
+            # The smallest first: they are the last that a budget should leave out.
+            for table in sorted(release.tables, key=lambda t: files[table_name(t)].bytes):
                 try:
                     loader = _TableLoader(duck, table, files[table_name(table)], folder, report)
-                    report.cached.append(replace(loader.load(), facts=_facts(release, table)))
+                    if budget.is_cold(table_name(table), files[table_name(table)].bytes):
+                        found = loader.scan(storage, known)
+                    else:
+                        found = loader.load()
+                        budget.loaded(files[table_name(table)].bytes, found.bytes)
+                    loaded[found.name] = replace(found, facts=_facts(release, table))
                 except duckdb.IOException as error:
                     raise StorageError(
                         f"Cannot read {table_name(table)}: {_first_line(error)}"
@@ -89,6 +117,7 @@ def load_release(
                         f"{_first_line(error)}"
                     ) from error
                 report.tables += 1
+            report.cached += [loaded[table_name(table)] for table in release.tables]
     write_release_file(release_file(folder, release), report.cached)
     return report
 
@@ -135,6 +164,31 @@ class _TableLoader:
             segments=tuple(str(path) for path in paths),
             bytes=sum(path.stat().st_size for path in paths),
             row_count=sum(_rows_of(path) for path in paths),
+        )
+
+    def scan(self, storage: LakeStorage, footers: Footers) -> CachedTable:
+        """Name the files that can be scanned as they are; the others become segments."""
+        schema = self._schema()
+        ids = [column[0] for column in self._files.columns if column[4] is None]
+        whole: list[DataFile] = []
+        if self._files.whole_key is None:
+            whole = [
+                file
+                for file in self._files.data_files
+                if file.is_whole and footers.fits(file.path, schema, ids)
+            ]
+        if not whole:
+            return self.load()
+        rest = [file for file in self._files.data_files if file not in whole]
+        paths = [self._segment(schema, file.key, file) for file in rest]
+        return CachedTable(
+            schema_name=self._table.schema_name,
+            table_name=self._table.table_name,
+            schema=schema,
+            segments=tuple(str(path) for path in paths),
+            bytes=sum(path.stat().st_size for path in paths) + sum(file.bytes for file in whole),
+            row_count=sum(map(_rows_of, paths)) + sum(file.row_count for file in whole),
+            scanned=tuple(file_url(storage, file.path) for file in whole),
         )
 
     def _schema(self) -> pa.Schema:

@@ -41,9 +41,11 @@ class CachedTable:
         table_name: The table's name.
         schema: Columns with the types they are held in.
         segments: Paths of its segment files, in row order.
-        bytes: Size of those files.
-        row_count: Rows in them.
+        bytes: Size of those files, and of those in ``scanned``.
+        row_count: Rows in all of them.
         facts: What the release says of it.
+        scanned: URLs of Parquet files of the lake that are read where they lie, beside the
+            segments; empty for a table that is held in memory.
     """
 
     schema_name: str
@@ -53,6 +55,12 @@ class CachedTable:
     bytes: int
     row_count: int
     facts: TableFacts = field(default_factory=TableFacts)
+    scanned: tuple[str, ...] = ()
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether queries read it from the lake's files."""
+        return bool(self.scanned)
 
     @property
     def name(self) -> str:
@@ -70,6 +78,7 @@ def write_release_file(path: Path, tables: list[CachedTable]) -> None:
             "segments": table.segments,
             "bytes": table.bytes,
             "row_count": table.row_count,
+            "scanned": table.scanned,
             "facts": {
                 "snapshot": table.facts.snapshot,
                 "released_at": _text_of(table.facts.released_at),
@@ -97,6 +106,7 @@ def read_release_file(path: Path) -> list[CachedTable]:
             bytes=entry["bytes"],
             row_count=entry["row_count"],
             facts=_facts_of(entry["facts"]),
+            scanned=tuple(entry["scanned"]),
         )
         for entry in json.loads(path.read_text())
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from lavra.storage import open_storage
 from query_service.engine.base import Engine
 from query_service.engine.executor import ExecutorOptions
 from query_service.engine.pool import ProcessPool
@@ -27,5 +28,6 @@ def build_engine(settings: Settings) -> Engine:
         memory_bytes=settings.service_query_memory_mb * 1024 * 1024,
         spill_folder=str(settings.state / "service" / "spill"),
         target_partitions=processors,
+        **open_storage(settings).to_datafusion(settings.state / "service"),
     )
     return ProcessPool(options, engine_count(settings))

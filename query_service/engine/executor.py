@@ -12,18 +12,28 @@ from datafusion import RuntimeEnvBuilder, SessionContext
 from query_service.engine.errors import translate
 from query_service.engine.jobs import Chunk, Event, Failed, Finished, Job, Started
 from query_service.engine.parameters import bind
-from query_service.engine.session import ReleaseSession
+from query_service.engine.session import Bucket, ReleaseSession
 from query_service.engine.statements import rewrite
 from query_service.formats import encoder_for
 
 
 @dataclass(frozen=True)
 class ExecutorOptions:
-    """Limits of one engine: bytes of its memory pool, its spill folder, threads of a query."""
+    """What one engine may use.
+
+    Attributes:
+        memory_bytes: Of its memory pool.
+        spill_folder: Where queries spill.
+        target_partitions: Threads of one query.
+        bucket: Of the lake on Cloud Storage, for tables that are scanned there; else empty.
+        bucket_credentials: A Google credentials file; empty for the machine's own identity.
+    """
 
     memory_bytes: int
     spill_folder: str
     target_partitions: int
+    bucket: str = ""
+    bucket_credentials: str = ""
 
 
 class Executor:
@@ -38,6 +48,7 @@ class Executor:
             .with_fair_spill_pool(options.memory_bytes)
         )
         self._sessions: dict[str, ReleaseSession] = {}
+        self._bucket = Bucket(options.bucket, options.bucket_credentials)
 
     def run(self, job: Job) -> Iterator[Event]:
         """Run a job; the last event is Finished or Failed. Closing the iterator ends the query."""
@@ -62,7 +73,7 @@ class Executor:
         """Open a release before the first query asks for it."""
         if release_file not in self._sessions:
             self._sessions[release_file] = ReleaseSession(
-                Path(release_file), self._runtime, self._options.target_partitions
+                Path(release_file), self._runtime, self._options.target_partitions, self._bucket
             )
         return self._sessions[release_file]
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from datafusion import RuntimeEnvBuilder, SessionConfig, SessionContext, SQLOptions
 from datafusion.catalog import Catalog, SchemaProvider, Table
+from datafusion.object_store import GoogleCloud
 
 from query_service.cache.release_file import CachedTable, read_release_file
 from query_service.cache.segments import open_segment
@@ -18,6 +20,20 @@ from query_service.engine.system_views import SYSTEM_SCHEMA, system_views
 CATALOG = "lake"
 INFORMATION_SCHEMA = "information_schema"
 _READ_ONLY = SQLOptions().with_allow_ddl(False).with_allow_dml(False).with_allow_statements(False)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A Cloud Storage bucket, as DataFusion reads it; nothing for a local lake."""
+
+    name: str = ""
+    credentials: str = ""
+
+    def register(self, context: SessionContext) -> None:
+        """Let a context read the bucket."""
+        if self.name:
+            store = GoogleCloud(self.name, service_account_path=self.credentials or None)
+            context.register_object_store("gs://", store, self.name)
 
 
 class ReleaseSession:
@@ -30,12 +46,17 @@ class ReleaseSession:
         release_file: The release's manifest.
         runtime: Memory pool and spill folder, shared by the engine's sessions.
         target_partitions: Threads of one query.
+        bucket: Where cold tables' files are, if they are not local.
 
     One query at a time: :attr:`tables_read` belongs to the latest :meth:`plan`.
     """
 
     def __init__(
-        self, release_file: Path, runtime: RuntimeEnvBuilder, target_partitions: int
+        self,
+        release_file: Path,
+        runtime: RuntimeEnvBuilder,
+        target_partitions: int,
+        bucket: Bucket | None = None,
     ) -> None:
         config = (
             SessionConfig()
@@ -46,12 +67,14 @@ class ReleaseSession:
         )
         self._context = SessionContext(config, runtime)
         self._tables_read: set[str] = set()
+        bucket = bucket or Bucket()
+        bucket.register(self._context)
         tables = read_release_file(release_file)
         catalog = Catalog.memory_catalog(self._context)
         for schema_name in sorted({table.schema_name for table in tables}):
             held = {t.table_name: t for t in tables if t.schema_name == schema_name}
             catalog.register_schema(
-                schema_name, _ReleaseSchema(held, self._tables_read, target_partitions)
+                schema_name, _ReleaseSchema(held, self._tables_read, target_partitions, bucket)
             )
         catalog.register_schema(INFORMATION_SCHEMA, _Views(_information_schema(tables)))
         catalog.register_schema(SYSTEM_SCHEMA, _Views(system_views(tables)))
@@ -72,8 +95,13 @@ class _ReleaseSchema(SchemaProvider):  # type: ignore[misc]
     """The tables of one schema; notes which were looked up, and maps each when it first is."""
 
     def __init__(
-        self, tables: dict[str, CachedTable], tables_read: set[str], partitions: int
+        self,
+        tables: dict[str, CachedTable],
+        tables_read: set[str],
+        partitions: int,
+        bucket: Bucket,
     ) -> None:
+        self._bucket = bucket
         self._tables = tables
         self._tables_read = tables_read
         self._partitions = partitions
@@ -93,7 +121,11 @@ class _ReleaseSchema(SchemaProvider):  # type: ignore[misc]
         if name not in self._opened:
             batches = [b for path in held.segments for b in open_segment(Path(path))[1]]
             self._opened[name] = _open_outside(
-                lambda: memory_table(held.schema, batches, self._partitions)
+                lambda: (
+                    scanned_table(held, batches, self._bucket)
+                    if held.is_cold
+                    else memory_table(held.schema, batches, self._partitions)
+                )
             )
         return self._opened[name]
 
@@ -135,6 +167,24 @@ def memory_table(schema: pa.Schema, batches: list[pa.RecordBatch], partitions: i
     holder = SessionContext()
     holder.register_record_batches("held", [run for run in runs if run])
     return holder.catalog("datafusion").schema("public").table("held")
+
+
+def scanned_table(held: CachedTable, batches: list[pa.RecordBatch], bucket: Bucket) -> Table:
+    """Return a table over Parquet files where they lie, and the segments beside them.
+
+    It is made in a context of its own, which may run DDL and which no query reaches; a query
+    sees a view, whose filters prune files and row groups.
+    """
+    holder = SessionContext()
+    bucket.register(holder)
+    quoted = ", ".join("'" + url.replace("'", "''") + "'" for url in held.scanned)
+    holder.sql(f"CREATE EXTERNAL TABLE scanned STORED AS PARQUET LOCATION ({quoted})")
+    columns = ", ".join('"' + name.replace('"', '""') + '"' for name in held.schema.names)
+    select = f"SELECT {columns} FROM scanned"  # noqa: S608 - quoted
+    if batches:
+        holder.register_record_batches("held", [batches])
+        select += f" UNION ALL SELECT {columns} FROM held"  # noqa: S608 - quoted
+    return Table(holder.sql(select))
 
 
 def _open_outside(open_table: Callable[[], Table]) -> Table:
