@@ -163,6 +163,23 @@ class Settings(BaseSettings):
         description="Where Superset's Python environments are made. Default: the user's cache.",
     )
     superset_host: str = Field(default="127.0.0.1", description="Address that Superset listens on.")
+    superset_oidc_client_id: str = Field(
+        default="", description="Superset's client id at the single sign-on provider."
+    )
+    superset_oidc_client_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="The secret of that client, or ${NAME}: the variable that holds it.",
+    )
+    superset_oidc_issuer: str = Field(
+        default="",
+        pattern="^(https?://.+)?$",
+        description="Single sign-on for Superset: the OpenID Connect issuer, such as "
+        "https://accounts.google.com. Empty: people log in with passwords of Superset's own.",
+    )
+    superset_oidc_scope: str = Field(
+        default="openid email profile",
+        description="What Superset asks the provider for; some tell groups only if asked.",
+    )
     superset_port: int = Field(
         default=8088, ge=1, le=65535, description="Port that Superset listens on."
     )

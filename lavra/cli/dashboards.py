@@ -1,4 +1,4 @@
-"""`lavra dashboards`: lint, import, export, drift, check."""
+"""`lavra dashboards`: lint, import, export, drift, check, preview."""
 
 from __future__ import annotations
 
@@ -117,3 +117,27 @@ def export() -> None:
         out.print(note, soft_wrap=True, markup=False)
     if not done.files and not done.notes:
         out.print("Nothing was edited since the last import.")
+
+
+@group.command()
+def preview(
+    environment: Annotated[str, typer.Argument(help="A SQLMesh environment, such as dev.")],
+    *,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the preview again.")] = False,
+) -> None:
+    """Show the dashboards over a SQLMesh environment, in Superset beside production's."""
+    from lavra.dashboards import preview as previewing  # noqa: PLC0415
+    from lavra.local.run_file import as_running  # noqa: PLC0415
+    from lavra.settings import load_settings  # noqa: PLC0415
+
+    settings = as_running(load_settings())
+    if remove:
+        outcome = previewing.remove(settings, environment)
+        out.print(f"removed {len(outcome.pruned)} objects of {environment}", markup=False)
+        return
+    outcome, addresses = previewing.show(settings, environment, report=out.print)
+    for name in outcome.pruned:
+        out.print(f"removed {name}", markup=False)
+    url = f"http://{settings.superset_host}:{settings.superset_port}"
+    for address in addresses:
+        out.print(f"{url}{address}", soft_wrap=True, markup=False)

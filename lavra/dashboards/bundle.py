@@ -13,6 +13,7 @@ from lavra.dashboards.freshness import PREFIX, system_table, with_freshness
 from lavra.dashboards.identity import (
     PRODUCTION,
     chart_uuid,
+    dashboard_slug,
     dashboard_uuid,
     database_uuid,
     dataset_uuid,
@@ -171,7 +172,6 @@ class BundleCompiler:
         }
 
     def _dashboard(self, slug: str, dashboard: Dashboard) -> dict[str, Any]:
-        shown = slug if self.environment == PRODUCTION else f"{slug}__{self.environment}"
         title = self._text(dashboard.title)
         layout = position(
             dashboard, self.assets.charts, locale=self.locale, environment=self.environment
@@ -182,7 +182,7 @@ class BundleCompiler:
             "dashboard_title": title,
             "description": self._text(dashboard.description) or None,
             "css": "",
-            "slug": shown,
+            "slug": dashboard_slug(slug, self.environment),
             "published": True,
             "uuid": dashboard_uuid(slug, self.environment),
             "is_managed_externally": True,

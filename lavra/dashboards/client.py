@@ -102,6 +102,10 @@ class SupersetClient:
         """Return the decoded answer to a POST."""
         return self._send("POST", path, json=body)
 
+    def delete(self, path: str) -> Any:
+        """Return the decoded answer to a DELETE."""
+        return self._send("DELETE", path)
+
     def _check_chart(self, dashboard: str, chart: dict[str, Any]) -> ChartCheck:
         name = chart["slice_name"]
         try:

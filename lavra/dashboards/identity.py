@@ -28,5 +28,10 @@ def dashboard_uuid(slug: str, environment: str = PRODUCTION) -> str:
     return _of("dashboard", slug, environment)
 
 
+def dashboard_slug(slug: str, environment: str = PRODUCTION) -> str:
+    """A dashboard's address in Superset."""
+    return slug if environment == PRODUCTION else f"{slug}__{environment}"
+
+
 def _of(kind: str, name: str, environment: str) -> str:
     return str(uuid5(_NAMESPACE, f"{environment}/{kind}/{name}"))

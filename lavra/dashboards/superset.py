@@ -23,7 +23,9 @@ from lavra.catalog.locks import advisory_lock
 from lavra.dashboards.bundle import BundleCompiler
 from lavra.dashboards.environment import Report, SupersetEnvironment, ensure_environment
 from lavra.dashboards.gold import Gold, gold_of_models, gold_of_release
+from lavra.dashboards.identity import database_uuid
 from lavra.dashboards.lint import lint
+from lavra.dashboards.roles import load_roles, single_sign_on
 from lavra.errors import CatalogError, ConfigurationError, DashboardError, ProcessError
 from lavra.releases.store import PRODUCTION, current_release
 
@@ -131,6 +133,7 @@ def bootstrap(
     *,
     force_import: bool = False,
     gold: Gold | None = None,
+    shown: str = PRODUCTION,
     report: Report | None = None,
 ) -> Outcome:
     """Bring Superset's metadata to what the lake declares: schema, roles, admin, dashboards.
@@ -146,6 +149,7 @@ def bootstrap(
         catalog: Whose server holds the metadata database; opened when not given.
         force_import: Import the dashboards even if they did not change, over what the UI changed.
         gold: The Gold tables; read from the models or the last release when not given.
+        shown: The SQLMesh environment that the dashboards show; each has objects of its own.
         report: Told what is going on.
 
     Raises:
@@ -154,32 +158,67 @@ def bootstrap(
     """
     catalog = catalog or open_catalog(settings)
     environment = environment or ensure_environment(settings, report)
-    bundle, owned = compile_bundle(settings, gold or read_gold(settings, catalog))
+    bundle, owned = compile_bundle(settings, gold or read_gold(settings, catalog), shown)
     catalog.ensure_database(SUPERSET_DATABASE)
-    credentials = admin_credentials(settings)
-    own_files = files("lavra.dashboards") / "superset_side"
+    task = base_task(settings, environment, shown)
+    task |= {"files": bundle, "owned": owned}
     installed = environment.folder.name
-    digests = {
-        "migrate": installed,
-        "roles": _digest(installed, (own_files / "superset_config.py").read_text("utf-8")),
-        "admin": _digest(credentials.username, credentials.password),
-        "assets": _digest(installed, json.dumps(bundle, sort_keys=True)),
-    }
+    assets = f"assets{task['suffix']}"
+    task["digests"][assets] = _digest(installed, json.dumps(bundle, sort_keys=True))
+    if shown == PRODUCTION:
+        task["roles"] = load_roles(settings.project).own
+        task["digests"]["grants"] = _digest(installed, json.dumps(task["roles"]))
     with advisory_lock(catalog, BOOTSTRAP_LOCK, timeout_s=BOOTSTRAP_TIMEOUT_S):
-        if not force_import and _is_current(catalog, digests):
+        if force_import:
+            task["force"] = [assets]
+        elif _is_current(catalog, task["digests"]):
             return Outcome()
-        task = {
-            "admin": {
-                "username": credentials.username,
-                "password": credentials.password,
-                "email": f"{ADMIN}@{settings.name}.lavra.invalid",
-            },
-            "digests": digests,
-            "force": ["assets"] if force_import else [],
-            "files": bundle,
-            "owned": owned,
-        }
         return run_task(settings, environment, "bootstrap.py", task, catalog=catalog)
+
+
+def remove_dashboards(
+    settings: Settings,
+    shown: str,
+    environment: SupersetEnvironment | None = None,
+    catalog: Catalog | None = None,
+) -> Outcome:
+    """Remove what was imported for an environment other than production, and nothing else.
+
+    Raises:
+        ProcessError: Superset's process failed; the message ends with its last lines.
+    """
+    catalog = catalog or open_catalog(settings)
+    environment = environment or ensure_environment(settings)
+    catalog.ensure_database(SUPERSET_DATABASE)
+    task = base_task(settings, environment, shown)
+    with advisory_lock(catalog, BOOTSTRAP_LOCK, timeout_s=BOOTSTRAP_TIMEOUT_S):
+        return run_task(settings, environment, "bootstrap.py", task, catalog=catalog)
+
+
+def base_task(settings: Settings, environment: SupersetEnvironment, shown: str) -> dict[str, Any]:
+    """Return what each task of the bootstrap holds; as it is, it removes an environment's."""
+    credentials = admin_credentials(settings)
+    config = (files("lavra.dashboards") / "superset_side" / "superset_config.py").read_text("utf-8")
+    installed = environment.folder.name
+    return {
+        "admin": {
+            "username": credentials.username,
+            "password": credentials.password,
+            "email": f"{ADMIN}@{settings.name}.lavra.invalid",
+        },
+        "digests": {
+            "migrate": installed,
+            "roles": _digest(installed, config),
+            "admin": _digest(credentials.username, credentials.password),
+        },
+        "force": [],
+        "files": None,
+        "owned": {"dashboards": [], "charts": [], "datasets": []},
+        "database": database_uuid(shown),
+        # Short, whatever the environment's name is: it is part of a key.
+        "suffix": "" if shown == PRODUCTION else f" {_digest(shown)[:16]}",
+        "roles": None,
+    }
 
 
 def run_task(
@@ -262,6 +301,7 @@ def _variables(
         "locale": settings.locale,
         "log_level": "warning" if settings.log_level == "info" else settings.log_level,
         "project_config": str(override) if override.is_file() else None,
+        "single_sign_on": single_sign_on(settings, ADMIN),
     }
     _write_private(home / "runtime.json", json.dumps(runtime))
     own = Path(str(files("lavra.dashboards") / "superset_side" / "superset_config.py"))

@@ -21,6 +21,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STATE_TABLE = "lavra_bootstrap"
+_VIEWER = {
+    ("menu_access", "Dashboards"),
+    ("menu_access", "Home"),
+    ("can_csv", "Superset"),
+    ("can_drill", "Dashboard"),
+    ("can_get", "MenuApi"),
+    ("can_get_drill_info", "Dataset"),
+    ("can_language_pack", "Superset"),
+    ("can_log", "Superset"),
+    ("can_read", "AvailableDomains"),
+    ("can_read", "SecurityRestApi"),
+    ("can_recent_activity", "Log"),
+    ("can_share_dashboard", "Superset"),
+    ("can_view_chart_as_table", "Dashboard"),
+    ("can_write", "DashboardPermalinkRestApi"),
+}
+"""What looking at dashboards needs beside the permissions of Superset's public role."""
 
 
 class Bootstrap:
@@ -28,12 +45,15 @@ class Bootstrap:
 
     Args:
         app: Superset's application.
-        task: ``admin``, ``digests`` by step, ``files`` of the bundle, ``prune`` uuids by kind.
+        task: ``admin``; ``digests`` by step; ``files`` of the bundle, or None to remove what was
+            imported; ``owned`` uuids by kind; the ``database``'s uuid; ``suffix`` of the notes
+            (each preview has notes of its own); ``roles``, where they are to be granted.
     """
 
     def __init__(self, app: Any, task: dict[str, Any]) -> None:
         self.app = app
         self.task = task
+        self.suffix: str = task["suffix"]
         self.timings: dict[str, float] = {}
         self.pruned: list[str] = []
 
@@ -42,8 +62,12 @@ class Bootstrap:
         self._step("migrate", self._migrate)
         self._step("roles", self._sync_roles)
         self._step("admin", self._ensure_admin)
-        if self.task["files"] is not None:
-            self._step("assets", self._import_assets)
+        if self.task["files"] is None:
+            self._remove()
+        else:
+            self._step(f"assets{self.suffix}", self._import_assets)
+        if self.task["roles"] is not None:
+            self._step("grants", self._grant)
 
     def _step(self, name: str, action: Callable[[], None]) -> None:
         digest = self.task["digests"][name]
@@ -97,7 +121,34 @@ class Bootstrap:
         with override_user(admin):
             ImportAssetsCommand(dict(self.task["files"])).run()
             self._prune()
-        self._note("imported", json.dumps(snapshot.take(self.task["owned"]), default=str))
+        self._note(
+            f"imported{self.suffix}", json.dumps(snapshot.take(self.task["owned"]), default=str)
+        )
+
+    def _grant(self) -> None:
+        """Give each role of the lake its permissions; remove those that git no longer has."""
+        from superset.models.core import Database
+
+        from superset import db, security_manager
+
+        database = db.session.query(Database).filter_by(uuid=self.task["database"]).one()
+        names = _VIEWER | security_manager.PUBLIC_ROLE_PERMISSIONS
+        known = [security_manager.find_permission_view_menu(*name) for name in sorted(names)]
+        data = security_manager.add_permission_view_menu("database_access", database.perm)
+        viewer = [data, *filter(None, known)]
+        more = {
+            "edit": security_manager.find_role("Gamma").permissions,
+            "sql_lab": security_manager.find_role("sql_lab").permissions,
+        }
+        for name, has in self.task["roles"].items():
+            added = [found for kind in more if has[kind] for found in more[kind]]
+            security_manager.add_role(name).permissions = list({*viewer, *added})
+        for name in json.loads(self._noted().get("roles_owned") or "[]"):
+            if name not in self.task["roles"] and (gone := security_manager.find_role(name)):
+                self.pruned.append(f"role {name}")
+                db.session.delete(gone)
+        db.session.commit()
+        self._note("roles_owned", json.dumps(list(self.task["roles"])))
 
     def _prune(self) -> None:
         """Remove what an earlier import made and this one no longer holds."""
@@ -108,7 +159,7 @@ class Bootstrap:
         from superset import db
 
         models = {"dashboards": Dashboard, "charts": Slice, "datasets": SqlaTable}
-        owned = json.loads(self._noted().get("owned") or "{}")
+        owned = json.loads(self._noted().get(f"owned{self.suffix}") or "{}")
         kept = self.task["owned"]
         for kind, model in models.items():
             for uuid in sorted(set(owned.get(kind, ())) - set(kept[kind])):
@@ -117,7 +168,24 @@ class Bootstrap:
                     self.pruned.append(f"{kind[:-1]} {gone}")
                     db.session.delete(gone)
         db.session.commit()
-        self._note("owned", json.dumps(kept))
+        self._note(f"owned{self.suffix}", json.dumps(kept))
+
+    def _remove(self) -> None:
+        """Remove all that was imported with these notes, the database entry, and the notes."""
+        from superset.models.core import Database
+
+        from superset import db
+
+        self._prune()
+        for database in db.session.query(Database).filter_by(uuid=self.task["database"]):
+            db.session.delete(database)
+        db.session.commit()
+        with self._engine().begin() as connection:
+            for note in ("assets", "imported", "owned"):
+                connection.execute(
+                    sa.text(f"delete from {STATE_TABLE} where step = :step"),  # noqa: S608 - a constant
+                    {"step": f"{note}{self.suffix}"},
+                )
 
     def _noted(self) -> dict[str, str]:
         with self._engine().begin() as connection:

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import sys
 from copy import deepcopy
 from html import escape
 from pathlib import Path
@@ -125,6 +126,12 @@ THEME_DARK["token"] |= {
 SUPERSET_LOAD_EXAMPLES = False
 LOG_LEVEL = getattr(logging, _runtime["log_level"].upper())
 SILENCE_FAB = True
+
+if _runtime["single_sign_on"]:
+    sys.path.append(str(Path(__file__).parent))
+    from single_sign_on import configuration  # type: ignore[import-not-found]  # beside this file
+
+    globals().update(configuration(_runtime["single_sign_on"]))
 
 _override = _runtime["project_config"]
 if _override:

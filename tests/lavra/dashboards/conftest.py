@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,7 @@ GOLD = {
 }
 
 
+ROLES = "roles: {Viewer: {everyone: true}, Analyst: {sql_lab: true, groups: [analysts]}}"
 AUDITS = ("not_null", "unique_grain")
 FAILED_AUDIT = "orders_are_recent"
 
@@ -96,6 +98,12 @@ class RunningSuperset:
         """A session as the administrator."""
         return SupersetClient(self.url, superset.admin_credentials(self.settings))
 
+    def serves(self, environment: str) -> bool:
+        """Whether the service has loaded a release of an environment."""
+        url = f"{self.settings.service_url}/v1/snapshot"
+        answer = httpx.get(url, params={"environment": environment}, trust_env=False)
+        return answer.status_code == 200
+
 
 @pytest.fixture(scope="session")
 def dashboards_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
@@ -103,10 +111,13 @@ def dashboards_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     root = tmp_path_factory.mktemp("dashboards") / "lake"
     lake = make_lake(root, time_zone="America/Sao_Paulo")
     (root / "lavra.toml").write_text('name = "test"\ntime_zone = "America/Sao_Paulo"\n')
+    (root / "superset").mkdir()
+    (root / "superset" / "roles.yaml").write_text(ROLES)
     for folder in ("superset", "sqlmesh_project"):
         shutil.copytree(
-            REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns(".cache", "logs")
-        )
+            REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns(".cache", "logs"),
+            dirs_exist_ok=True,
+        )  # fmt: skip
     lake.duck.execute("create schema lake.gold_commerce")
     for name, select in GOLD.items():
         lake.duck.execute(f"create table lake.gold_commerce.{name} as {select}")
@@ -135,26 +146,32 @@ def running_superset(
         started = time.monotonic()
         outcome = superset.bootstrap(settings, superset_environment, dashboards_lake.catalog)
         took_s = time.monotonic() - started
-        command, variables = superset.server_command(settings, superset_environment)
-        log = (settings.state / "superset" / "server.log").open("wb")
-        process = subprocess.Popen(
-            command, env=variables, cwd=settings.state, stdout=log, stderr=log,
-            start_new_session=True,
-        )  # fmt: skip
-        url = f"http://127.0.0.1:{settings.superset_port}"
-        try:
-            _wait_for(f"{url}/health", process)
+        with serving_superset(settings, superset_environment) as url:
             yield RunningSuperset(
                 url, settings, superset_environment, dashboards_lake, outcome, took_s
             )
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            log.close()
+
+
+@contextmanager
+def serving_superset(settings: Settings, environment: SupersetEnvironment) -> Iterator[str]:
+    """Run Superset's server; the block has its address."""
+    command, variables = superset.server_command(settings, environment)
+    log = (settings.state / "superset" / f"server-{settings.superset_port}.log").open("wb")
+    process = subprocess.Popen(
+        command, env=variables, cwd=settings.state, stdout=log, stderr=log, start_new_session=True
+    )
+    url = f"http://127.0.0.1:{settings.superset_port}"
+    try:
+        _wait_for(f"{url}/health", process)
+        yield url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        log.close()
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:

@@ -1,12 +1,16 @@
-"""Import, drift and prune against the real Superset."""
+"""Import, drift and prune against the real Superset, as one story: each step is a process."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from lavra.dashboards import drift, superset
+from lavra.dashboards.client import SupersetClient
+from lavra.dashboards.identity import PRODUCTION
 from lavra.errors import DashboardError
 from tests.lavra.dashboards.conftest import RunningSuperset
 
@@ -16,6 +20,7 @@ type: kpi
 dataset: fct_orders
 metrics: [order_count]
 """
+SPARE_FILE = "superset/assets/charts/spare.yaml"
 
 
 def _import(running: RunningSuperset) -> superset.Outcome:
@@ -30,86 +35,103 @@ def _changes(running: RunningSuperset) -> list[drift.Change]:
     )
 
 
-def test_drift_names_an_edit_and_import_restores_it(running_superset: RunningSuperset) -> None:
-    _import(running_superset)
-    assert _changes(running_superset) == []
-    with running_superset.client() as client:
-        chart = client.charts_of("commerce")[0]
-        params = json.loads(client.get(f"/api/v1/chart/{chart['id']}")["result"]["params"])
-        params["row_limit"] = 7
-        title = chart["slice_name"]
-        body = {"slice_name": "Renamed", "params": json.dumps(params)}
-        client.put(f"/api/v1/chart/{chart['id']}", body)
-        found = {(c.kind, c.title, c.field): c.now for c in _changes(running_superset)}
-        assert found["chart", title, "title"] == "Renamed"
-        assert found["chart", title, "params.row_limit"] == "7"
-        _import(running_superset)
-        assert _changes(running_superset) == []
-        assert title in {item["slice_name"] for item in client.charts_of("commerce")}
+def _titles(client: SupersetClient) -> dict[str, dict[str, Any]]:
+    charts = client.get("/api/v1/chart/", q="(page_size:100)")["result"]
+    return {chart["slice_name"]: chart for chart in charts}
 
 
-def test_what_git_no_longer_has_is_pruned_and_nothing_else(
-    running_superset: RunningSuperset,
-) -> None:
-    file = running_superset.settings.project / "superset/assets/charts/spare.yaml"
+@pytest.fixture
+def spare(running_superset: RunningSuperset) -> Iterator[None]:
+    """One more chart in git."""
+    file = running_superset.settings.project / SPARE_FILE
     file.write_text(SPARE)
-    _import(running_superset)
-    with running_superset.client() as client:
-        charts = client.get("/api/v1/chart/", q="(page_size:100)")["result"]
-        spare = next(item for item in charts if item["slice_name"] == "A spare chart")
-        body = {
-            "slice_name": "Somebody's own",
-            "viz_type": "table",
-            "datasource_id": spare["datasource_id"],
-            "datasource_type": "table",
-            "params": "{}",
-        }
-        own = client.post("/api/v1/chart/", body)["id"]
-        file.unlink()
-        outcome = _import(running_superset)
-        assert [name for name in outcome.pruned if "spare" in name]
-        assert len(outcome.pruned) == 1
-        charts = client.get("/api/v1/chart/", q="(page_size:100)")["result"]
-        titles = {item["slice_name"] for item in charts}
-        assert "A spare chart" not in titles
-        assert own in {item["id"] for item in charts}
+    yield
+    file.unlink(missing_ok=True)
 
 
-def test_a_refused_bundle_names_file_and_field_and_changes_nothing(
+@pytest.mark.usefixtures("spare")
+def test_edits_are_named_and_restored_and_what_git_drops_is_pruned(
     running_superset: RunningSuperset,
 ) -> None:
     running = running_superset
+    assert _import(running).pruned == []
+    assert _changes(running) == []
+    with running.client() as client:
+        chart = client.charts_of("commerce")[1]
+        title = chart["slice_name"]
+        params = json.loads(client.get(f"/api/v1/chart/{chart['id']}")["result"]["params"])
+        body = {"slice_name": "Renamed", "params": json.dumps(params | {"row_limit": 7})}
+        client.put(f"/api/v1/chart/{chart['id']}", body)
+        own = client.post(
+            "/api/v1/chart/",
+            {
+                "slice_name": "Somebody's own",
+                "viz_type": "table",
+                "datasource_id": _titles(client)["A spare chart"]["datasource_id"],
+                "datasource_type": "table",
+                "params": "{}",
+            },
+        )["id"]
+
+        _refuse_a_broken_bundle(running)
+        found = {(c.kind, c.title, c.field): c.now for c in _changes(running)}
+        assert found == {
+            ("chart", title, "title"): "Renamed",
+            ("chart", title, "params.row_limit"): "7",
+        }
+
+        (running.settings.project / SPARE_FILE).unlink()
+        pruned = _import(running).pruned
+        assert len(pruned) == 1
+        assert "spare" in pruned[0]
+        assert _changes(running) == []
+        titles = _titles(client)
+        assert title in titles
+        assert not {"A spare chart", "Renamed"} & set(titles)
+        assert titles["Somebody's own"]["id"] == own
+        client.delete(f"/api/v1/chart/{own}")
+
+
+def _refuse_a_broken_bundle(running: RunningSuperset) -> None:
+    """What Superset itself refuses is named with file and field, and changes nothing."""
     gold = superset.read_gold(running.settings, running.lake.catalog)
     bundle, owned = superset.compile_bundle(running.settings, gold)
-    broken = dict(bundle)
     name = "charts/commerce_orders.yaml"
-    broken[name] = broken[name].replace("slice_name:", "slice_nam:")
-    credentials = superset.admin_credentials(running.settings)
-    task = {
-        "admin": {"username": credentials.username, "password": credentials.password, "email": "a"},
-        "digests": dict.fromkeys(("migrate", "roles", "admin", "assets"), "x"),
-        "force": [],
-        "files": broken,
-        "owned": owned,
-    }
-    before = _import(running)
+    broken = {**bundle, name: bundle[name].replace("slice_name:", "slice_nam:")}
+    task = superset.base_task(running.settings, running.environment, PRODUCTION)
+    task |= {"files": broken, "owned": owned}
+    task["digests"]["assets"] = "another"
     with pytest.raises(DashboardError, match=rf"{name}: .*slice_nam"):
         superset.run_task(
             running.settings, running.environment, "bootstrap.py", task,
             catalog=running.lake.catalog,
         )  # fmt: skip
-    _import(running)
-    assert before.pruned == []
-    assert _changes(running) == []
 
 
-def test_a_wrong_dashboard_is_refused_before_superset_hears_of_it(
-    running_superset: RunningSuperset,
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"),
+    [
+        (SPARE_FILE, "order_count", "no_such_metric", "metrics: there is no metric no_such_metric"),
+        (
+            "superset/assets/dashboards/commerce.yaml", "commerce_buyers", "no_such_chart",
+            "rows.0.charts: there is no chart no_such_chart",
+        ),
+        (
+            "superset/assets/charts/commerce/commerce_revenue_by_state.yaml",
+            "x: state", "x: renamed", "x: there is no column renamed in gold_commerce.fct_orders",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("spare")
+def test_a_broken_reference_is_refused_before_superset_hears_of_it(
+    running_superset: RunningSuperset, file: str, old: str, new: str, expected: str
 ) -> None:
-    file = running_superset.settings.project / "superset/assets/charts/spare.yaml"
-    file.write_text(SPARE.replace("order_count", "no_such_metric"))
+    path = running_superset.settings.project / file
+    kept = path.read_text()
+    path.write_text(kept.replace(old, new))
     try:
-        with pytest.raises(DashboardError, match=r"spare\.yaml: metrics: there is no metric no_"):
+        with pytest.raises(DashboardError) as caught:
             _import(running_superset)
+        assert f"{file}: {expected}" in caught.value.message
     finally:
-        file.unlink()
+        path.write_text(kept)
