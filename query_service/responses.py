@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from lavra.errors import QueryCancelled
@@ -38,7 +39,7 @@ class AnswerResponse:
     def __init__(self, answer: Answer, accept_encoding: str) -> None:
         self._answer = answer
         short = answer.body is not None and len(answer.body) < LEAST_BYTES
-        self._gzip = answer.encoding in COMPRESSED and not short and "gzip" in accept_encoding
+        self._gzip = answer.encoding in COMPRESSED and not short and takes_gzip(accept_encoding)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Send the answer; a stream ends with its query or with its client."""
@@ -87,6 +88,21 @@ class AnswerResponse:
         if length is not None:
             headers.append((b"content-length", b"%d" % length))
         return {"type": "http.response.start", "status": 200, "headers": headers}
+
+
+@lru_cache(256)
+def takes_gzip(accept_encoding: str) -> bool:
+    """Whether an ``Accept-Encoding`` header prefers gzip to the bytes as they are (RFC 9110)."""
+    qualities: dict[str, float] = {}
+    for entry in accept_encoding.lower().split(","):
+        name, *options = (part.strip() for part in entry.split(";"))
+        quality = next((o.removeprefix("q=") for o in options if o.startswith("q=")), "1")
+        try:
+            qualities[name] = float(quality)
+        except ValueError:
+            qualities[name] = 0
+    gzip = qualities.get("gzip", qualities.get("x-gzip", qualities.get("*", 0)))
+    return gzip > 0 and gzip >= qualities.get("identity", 0)
 
 
 class ClientWatch:
