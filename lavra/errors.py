@@ -14,6 +14,7 @@ translated where that library is called, once, and never travel further::
     │   └── ContractError           contract_error         500   Bronze is malformed
     ├── ReleaseError                release_error          500   no such release, or no way
     │   └── StalePlanError          stale_plan             500   plan again (retryable)
+    ├── AccessError             access_error           500   a key or an access rule is wrong
     ├── DashboardError              dashboard_error        500   YAML is wrong
     ├── ProcessError                process_error          500   a program failed
     └── QueryError                  (abstract)
@@ -128,6 +129,12 @@ class StalePlanError(ReleaseError):
     retryable = True
 
 
+class AccessError(LavraError):
+    """A key cannot be made or changed, or what ``access/`` declares is wrong."""
+
+    code = "access_error"
+
+
 class DashboardError(LavraError):
     """A dashboard's YAML is wrong, or Superset refused it."""
 
@@ -201,7 +208,7 @@ class InvalidRequest(QueryError):
 
 
 class TooManyQueries(QueryError):
-    """The service is at its limit of running and waiting queries."""
+    """The service is at its limit, or the client showed too many wrong keys."""
 
     code = "too_many_queries"
     status = 429

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
@@ -39,6 +40,16 @@ def _lake_url(url: str) -> str:
         msg = f"{url!r} must start with file:// or gs://"
         raise ValueError(msg)
     return url.rstrip("/")
+
+
+def _issuers(urls: tuple[str, ...]) -> tuple[str, ...]:
+    for url in urls:
+        parts = urlsplit(url)
+        schemes = {"https", "http"} if parts.hostname in {"127.0.0.1", "localhost"} else {"https"}
+        if not parts.hostname or parts.scheme not in schemes:
+            msg = "an issuer must start with https://"
+            raise ValueError(msg)
+    return urls
 
 
 class Settings(BaseSettings):
@@ -109,6 +120,40 @@ class Settings(BaseSettings):
         default=SecretStr(""), description="A bearer token for that Airbyte, without application."
     )
 
+    access_log: Literal["catalog", "stdout"] = Field(
+        default="catalog",
+        description="Where the query service's record of each query and refusal goes: the "
+        "catalog, or standard output as JSON lines for Cloud Logging.",
+    )
+    access_log_retention_days: int = Field(
+        default=90, ge=1, le=3650, description="Days that the catalog keeps the access log."
+    )
+    access_log_sql: Literal["text", "digest"] = Field(
+        default="text",
+        description="Whether the access log holds the text of each query, or only its SHA-256.",
+    )
+    oidc_audiences: tuple[str, ...] = Field(
+        default=(), description="Audiences, one of which a bearer token must be made for."
+    )
+    oidc_issuers: Annotated[tuple[str, ...], AfterValidator(_issuers)] = Field(
+        default=(),
+        description="OpenID Connect issuers whose tokens are trusted (https://accounts.google.com "
+        "for Google's), as JSON.",
+    )
+    oidc_roles_claim: str = Field(
+        default="roles",
+        description="Claim that holds a token's roles or groups; dots lead into objects "
+        "(realm_access.roles).",
+    )
+    oidc_user_claim: str = Field(
+        default="email", description="Claim that names a token's user: email, or sub."
+    )
+
+    service_allow_loopback: bool = Field(
+        default=False,
+        description="Whether programs on this machine may ask the query service without a key, as "
+        "its administrator. `lavra up` sets it.",
+    )
     service_cache_dir: Path | None = Field(
         default=None,
         description="Where the query service keeps Gold's mapped memory; best on a fast local "
@@ -135,6 +180,13 @@ class Settings(BaseSettings):
     service_host: str = Field(
         default="127.0.0.1", description="Address that the query service listens on."
     )
+    service_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="API key with which the commands ask the query service.",
+    )
+    service_key_file: Path | None = Field(
+        default=None, description="A file that holds that key, instead."
+    )
     service_max_waiting: int = Field(
         default=200,
         ge=0,
@@ -142,6 +194,13 @@ class Settings(BaseSettings):
     )
     service_port: int = Field(
         default=8080, ge=1, le=65535, description="Port that the query service listens on."
+    )
+    service_proxies: int = Field(
+        default=0,
+        ge=0,
+        le=10,
+        description="Proxies in front of the query service, each of which adds its client to "
+        "X-Forwarded-For. 1 on Cloud Run.",
     )
     service_query_memory_mb: int = Field(
         default=1024,
@@ -154,9 +213,17 @@ class Settings(BaseSettings):
     service_timeout_s: float = Field(
         default=60.0, gt=0, description="Time limit of a query that does not name its own."
     )
+    service_tls_certificate: Path | None = Field(
+        default=None,
+        description="Certificate (PEM, with its chain) with which the query service speaks TLS.",
+    )
+    service_tls_key: Path | None = Field(
+        default=None, description="The certificate's private key (PEM)."
+    )
     service_url: str = Field(
         default="",
-        description="Where clients reach the query service. Empty: http://<host>:<port>.",
+        description="Where clients reach the query service. Empty: http://<host>:<port>, "
+        "or https with a certificate.",
     )
     superset_environments_dir: Path | None = Field(
         default=None,
@@ -179,6 +246,11 @@ class Settings(BaseSettings):
     superset_oidc_scope: str = Field(
         default="openid email profile",
         description="What Superset asks the provider for; some tell groups only if asked.",
+    )
+    superset_signing_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Secret with which Superset signs who asks, at least 32 characters. Empty: one "
+        "that `lavra up` makes in the state directory.",
     )
     superset_port: int = Field(
         default=8088, ge=1, le=65535, description="Port that Superset listens on."
@@ -241,7 +313,26 @@ class Settings(BaseSettings):
     @cached_property
     def resolved_service_url(self) -> str:
         """Where clients on this machine reach the query service."""
-        return (self.service_url or f"http://{self.service_host}:{self.service_port}").rstrip("/")
+        scheme = "https" if self.service_tls_certificate else "http"
+        own = f"{scheme}://{self.service_host}:{self.service_port}"
+        return (self.service_url or own).rstrip("/")
+
+    @property
+    def service_headers(self) -> dict[str, str]:
+        """The headers with which the commands say who asks.
+
+        Raises:
+            ConfigurationError: the key's file cannot be read.
+        """
+        key = self.service_key.get_secret_value()
+        if not key and self.service_key_file:
+            try:
+                key = self.service_key_file.expanduser().read_text("utf-8").strip()
+            except OSError as error:
+                raise ConfigurationError(
+                    f"LAVRA_SERVICE_KEY_FILE cannot be read: {error.strerror}."
+                ) from error
+        return {"Authorization": f"Bearer {key}"} if key else {}
 
     @property
     def catalog_is_embedded(self) -> bool:

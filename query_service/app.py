@@ -22,12 +22,17 @@ from starlette.responses import Response
 from lavra.catalog import open_catalog
 from lavra.errors import InvalidRequest, LavraError, QueryError
 from lavra.storage import open_storage
+from query_service.access_log import AccessLog
+from query_service.answers import Limits
+from query_service.authentication import AuthenticationMiddleware, Authenticator
 from query_service.cache.cold import ColdRule
 from query_service.engine import build_engine, engine_count
+from query_service.issuers import Issuers
+from query_service.key_ring import KeyRing
 from query_service.openapi import complete
 from query_service.problems import problem_body, problem_response
 from query_service.routes import router
-from query_service.service import Limits, QueryService
+from query_service.service import QueryService
 from query_service.sql_routes import answer_sql, is_sql, sql_routes
 from query_service.telemetry import Telemetry
 from query_service.tracing import open_tracer
@@ -60,13 +65,23 @@ def create_app(settings: Settings) -> FastAPI:
             ),
         )
         telemetry = Telemetry(open_tracer(settings), show_sql=settings.log_sql)
-        service = QueryService(catalog, storage, folder, engine, limits, telemetry=telemetry)
+        log = AccessLog(settings, catalog)
+        ring, issuers = KeyRing(catalog), Issuers(settings)
+        service = QueryService(
+            catalog, storage, folder, engine, limits, access_log=log, telemetry=telemetry
+        )
+        await asyncio.to_thread(ring.start)
+        log.start()
         await service.start()
-        app.state.service = service
+        app.state.service, app.state.access_log = service, log
+        app.state.authenticator = Authenticator(settings, ring, issuers)
         try:
             yield
         finally:
             await service.close()
+            await issuers.close()
+            await asyncio.to_thread(ring.stop)
+            await asyncio.to_thread(log.stop)
             if catalog.server:
                 await asyncio.to_thread(catalog.server.leave)
 
@@ -78,6 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url="/docs",
         redoc_url=None,
     )
+    app.add_middleware(AuthenticationMiddleware)
     app.router.routes[:0] = sql_routes()
     app.include_router(router)
     app.add_exception_handler(LavraError, _on_lavra_error)

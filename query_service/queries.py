@@ -51,6 +51,8 @@ class QueryRecord:
         waiter: What it waits for, if it waits.
         tables: The tables it read, as "schema.table"; known once it has begun to answer.
         trace_parent: The caller's span, if it sent one.
+        client: The address that it came from.
+        logged: Whether the access log has it.
     """
 
     query_id: str
@@ -67,6 +69,8 @@ class QueryRecord:
     waiter: Waiter | None = None
     tables: tuple[str, ...] = ()
     trace_parent: str | None = field(default_factory=TRACE_PARENT.get)
+    client: str | None = None
+    logged: bool = False
     began_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
     began: float = field(default_factory=time.monotonic)
     elapsed_s: float | None = None
@@ -100,6 +104,10 @@ class QueryRecord:
             taken = (stage.ended - stage.began) * 1000
             spent[stage.name] = round(spent.get(stage.name, 0) + taken, 3)
         return spent
+
+    def belongs_to(self, caller: Caller) -> bool:
+        """Whether a caller may see and end it."""
+        return caller.is_admin or caller.identity == self.caller.identity
 
     def describe(self) -> dict[str, Any]:
         """Return the query as ``GET /v1/queries`` shows it."""
@@ -143,7 +151,7 @@ class QueryLog:
         record.waiter = None
         self._recent.appendleft(record)
 
-    def describe(self) -> dict[str, Any]:
-        """Return the body of ``GET /v1/queries``."""
+    def describe(self, caller: Caller) -> dict[str, Any]:
+        """Return the body of ``GET /v1/queries``: one's own, or all for an administrator."""
         everything = [*self.running.values(), *self._recent]
-        return {"queries": [record.describe() for record in everything]}
+        return {"queries": [r.describe() for r in everything if r.belongs_to(caller)]}

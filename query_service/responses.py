@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from query_service.service import Answer
+    from query_service.answers import Answer
 
 logger = logging.getLogger("query_service")
 

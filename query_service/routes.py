@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
-from lavra.errors import NotReady, UnknownTable
+from lavra.access.caller import ADMIN_ROLE, METRICS_ROLE, Caller
+from lavra.errors import Forbidden, NotReady, UnknownTable
 from query_service.descriptions import (
     describe_environments,
     describe_snapshot,
@@ -26,6 +27,7 @@ from query_service.documents import (
     Tables,
 )
 from query_service.openapi import GUARDED, OF_QUERY, OF_READINESS, OF_REFRESH, OF_RELEASE, OF_TABLE
+from query_service.release_store import LoadedRelease
 from query_service.releases import PRODUCTION
 from query_service.service import QueryService
 
@@ -49,14 +51,15 @@ def _documented(
 
 @router.get("/v1/queries", **_documented(Queries, GUARDED, "queries"))
 async def list_queries(request: Request) -> dict[str, Any]:
-    """List the queries that run or wait, and those that ended lately."""
-    return _service(request).queries.describe()
+    """List one's own queries that run, wait or ended lately; an administrator sees all."""
+    return _service(request).queries.describe(_caller(request))
 
 
 @router.delete("/v1/queries/{query_id}", **_documented(Cancelled, OF_QUERY, "queries", status=202))
 async def cancel_query(request: Request, query_id: str) -> dict[str, Any]:
-    """Cancel a query; `cancelled` is false when there is none of that id any more."""
-    return {"query_id": query_id, "cancelled": await _service(request).cancel(query_id)}
+    """Cancel one's own query; `cancelled` is false when one has none of that id (any more)."""
+    cancelled = await _service(request).cancel(query_id, _caller(request))
+    return {"query_id": query_id, "cancelled": cancelled}
 
 
 @router.get(
@@ -72,14 +75,19 @@ async def cancel_query(request: Request, query_id: str) -> dict[str, Any]:
     },
 )
 async def metrics(request: Request) -> Response:
-    """Answer the metrics in Prometheus's text format."""
+    """Answer the metrics in Prometheus's text format: they name every table."""
+    if not _caller(request).roles & {ADMIN_ROLE, METRICS_ROLE}:
+        raise Forbidden(
+            "The metrics are for administrators.",
+            remedy=f"`lavra keys create NAME --role {METRICS_ROLE}` makes a key that reads them.",
+        )
     return Response(_service(request).metrics(), media_type=PROMETHEUS)
 
 
 @router.get("/v1/tables", **_documented(Tables, OF_RELEASE, "tables"))
 async def list_tables(request: Request, environment: Environment = PRODUCTION) -> dict[str, Any]:
     """List the tables of an environment's current release."""
-    return describe_tables(_service(request).store.current(environment))
+    return describe_tables(_current(request, environment))
 
 
 @router.get(
@@ -90,7 +98,7 @@ async def show_table(
     request: Request, schema: str, table: str, environment: Environment = PRODUCTION
 ) -> dict[str, Any]:
     """Describe one table: columns, grain, freshness, upstream, audits."""
-    found = describe_table(_service(request).store.current(environment), f"{schema}.{table}")
+    found = describe_table(_current(request, environment), f"{schema}.{table}")
     if found is None:
         raise UnknownTable(
             f"There is no table {schema}.{table}.", remedy="GET /v1/tables lists the tables."
@@ -101,18 +109,21 @@ async def show_table(
 @router.get("/v1/snapshot", **_documented(Snapshot, OF_RELEASE, "releases"))
 async def show_snapshot(request: Request, environment: Environment = PRODUCTION) -> dict[str, Any]:
     """Describe the release that an environment's queries are answered from."""
-    return describe_snapshot(_service(request).store.current(environment))
+    return describe_snapshot(_current(request, environment))
 
 
 @router.get("/v1/environments", **_documented(Environments, GUARDED, "releases"))
 async def list_environments(request: Request) -> dict[str, Any]:
     """List the environments that have a release, and so can be named in a query."""
-    return describe_environments(_service(request).store.environments())
+    found = _service(request).store.environments()
+    caller = _caller(request)
+    return describe_environments({k: v for k, v in found.items() if caller.may_use(k)})
 
 
 @router.post("/v1/refresh", **_documented(Refreshed, OF_REFRESH, "releases"))
 async def refresh(request: Request, environment: Environment = PRODUCTION) -> dict[str, Any]:
     """Look for new releases now, without waiting for the service to notice by itself."""
+    _caller(request).require(environment)
     store = _service(request).store
     changed = await store.refresh()
     return {"changed": changed, **describe_snapshot(store.current(environment))}
@@ -130,6 +141,16 @@ async def readyz(request: Request) -> dict[str, str]:
     if not _service(request).store.ready:
         raise NotReady("No release is loaded yet.", remedy="`sqlmesh plan` makes one.")
     return {"status": "ready"}
+
+
+def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+def _current(request: Request, environment: str) -> LoadedRelease:
+    _caller(request).require(environment)
+    return _service(request).store.current(environment)
 
 
 def _service(request: Request) -> QueryService:

@@ -6,12 +6,15 @@ import fcntl
 import signal
 import socket
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import uvicorn
 
-from lavra.errors import ProcessError
+from lavra.access.keys import list_keys
+from lavra.catalog import open_catalog
+from lavra.errors import ConfigurationError, ProcessError
 from query_service.app import cache_folder, create_app
 from query_service.logs import configure_logging
 
@@ -27,15 +30,22 @@ def run(settings: Settings) -> bool:
 
     Raises:
         ProcessError: the port is taken.
+        ConfigurationError: it would listen where others are, and nobody could prove who asks.
     """
     configure_logging(settings)
+    check_reachable(settings)
     held = _hold(cache_folder(settings))
     listener = listen(settings.service_host, settings.service_port)
     config = uvicorn.Config(
         create_app(settings),
         log_config=None,
-        access_log=settings.log_level == "debug",
+        # Its lines would hold whole URLs. The record of who asked what is our own.
+        access_log=False,
+        # It would take a client's word for where it is.
+        proxy_headers=False,
         server_header=False,
+        ssl_certfile=settings.service_tls_certificate,
+        ssl_keyfile=settings.service_tls_key,
         timeout_graceful_shutdown=DRAIN_S,
     )
     server = uvicorn.Server(config)
@@ -44,6 +54,37 @@ def run(settings: Settings) -> bool:
     with held:
         server.run(sockets=[listener])
     return server.started
+
+
+def check_reachable(settings: Settings) -> None:
+    """Refuse a service that others can reach while nobody could prove who asks.
+
+    Raises:
+        ConfigurationError: there is no key, no issuer, or an issuer without audiences.
+    """
+    if settings.oidc_issuers and not settings.oidc_audiences:
+        raise ConfigurationError(
+            "LAVRA_OIDC_ISSUERS is set without LAVRA_OIDC_AUDIENCES.",
+            remedy="Name the audiences: else a token made for any other service would do.",
+        )
+    if settings.service_tls_key and not settings.service_tls_certificate:
+        raise ConfigurationError("LAVRA_SERVICE_TLS_KEY is set without its certificate.")
+    if settings.service_host in {"127.0.0.1", "::1", "localhost"} or settings.oidc_issuers:
+        return
+    catalog = open_catalog(settings)
+    try:
+        with catalog.connect() as connection:
+            now = datetime.now(UTC)
+            if any(key.state(now) == "active" for key in list_keys(connection)):
+                return
+    finally:
+        if catalog.server:
+            catalog.server.leave()
+    raise ConfigurationError(
+        f"The service would listen on {settings.service_host}, where others reach it, and there "
+        "is neither an API key nor a token issuer.",
+        remedy="`lavra keys create NAME` makes a key; or set LAVRA_OIDC_ISSUERS.",
+    )
 
 
 def _hold(folder: Path) -> IO[str]:

@@ -8,14 +8,13 @@ import hashlib
 import logging
 import secrets
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lavra.errors import InvalidRequest, LavraError, QueryCancelled
 from query_service.admission import Admission
-from query_service.cache.cold import ColdRule
+from query_service.answers import Answer, Limits
 from query_service.engine.jobs import Finished, Job
-from query_service.formats import MEDIA_TYPES
 from query_service.queries import QueryLog, QueryRecord
 from query_service.release_store import LoadedRelease, ReleaseStore
 from query_service.result_cache import Entry, ResultCache, key_of
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from lavra.access.caller import Caller
     from lavra.catalog import Catalog
     from lavra.storage import LakeStorage
+    from query_service.access_log import AccessLog
     from query_service.engine.base import Engine
     from query_service.requests import Accepted, SqlRequest
 
@@ -36,42 +36,6 @@ logger = logging.getLogger("query_service")
 
 HELD_BYTES = 1024 * 1024
 """An answer up to this size is complete before its status is sent, so its errors are honest."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the service allows itself."""
-
-    running: int
-    waiting: int
-    timeout_s: float
-    result_cache_bytes: int
-    cold: ColdRule = field(default_factory=ColdRule)
-
-
-@dataclass
-class Answer:
-    """The answer to one query.
-
-    Attributes:
-        query_id: Its id.
-        encoding: The format.
-        headers: Those of the contract.
-        body: All bytes, if the answer was short.
-        stream: The bytes as they come, if it was not; it raises when the query fails midway, and
-            closing it ends the query.
-    """
-
-    query_id: str
-    encoding: str
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes | None = None
-    stream: AsyncGenerator[bytes, None] | None = None
-
-    @property
-    def media_type(self) -> str:
-        """The format's media type."""
-        return MEDIA_TYPES[self.encoding]
 
 
 class QueryService:
@@ -85,8 +49,10 @@ class QueryService:
         engine: Engine,
         limits: Limits,
         *,
+        access_log: AccessLog,
         telemetry: Telemetry | None = None,
     ) -> None:
+        self._access_log = access_log
         self._engine = engine
         self._limits = limits
         self._cache = ResultCache(limits.result_cache_bytes)
@@ -133,10 +99,10 @@ class QueryService:
         self._telemetry.tell()
         return self._telemetry.metrics.render(self.store, self._admission, self._cache)
 
-    async def cancel(self, query_id: str) -> bool:
-        """End a running or waiting query; return whether there is one of that id."""
+    async def cancel(self, query_id: str, caller: Caller) -> bool:
+        """End a caller's running or waiting query; return whether it has one of that id."""
         record = self.queries.running.get(query_id)
-        if record is None:
+        if record is None or not record.belongs_to(caller):
             return False
         if record.waiter is not None:
             if not record.waiter.done():
@@ -145,15 +111,21 @@ class QueryService:
             await self._engine.cancel(query_id)
         return True
 
-    async def answer(
-        self, request: SqlRequest, accepted: Accepted, query_id: str, caller: Caller
-    ) -> Answer:
+    def not_modified(self, request: SqlRequest, record: QueryRecord) -> None:
+        """Record that a caller was told that the answer it has is still right."""
+        record.snapshot = request.snapshot or self.store.current(request.environment).id
+        record.cached = True
+        self._log(record, "not_modified")
+
+    async def answer(self, request: SqlRequest, accepted: Accepted, record: QueryRecord) -> Answer:
         """Run a query and answer as soon as it is known that the answer begins well.
+
+        Whatever comes of it is in the access log before the answer's last byte is sent.
 
         Raises:
             LavraError: the query failed; nothing was sent yet.
         """
-        record = QueryRecord(query_id, request.sql, request.environment, caller, accepted.encoding)
+        query_id = record.query_id
         if query_id in self.queries.running:
             raise InvalidRequest(f"A query with the id {query_id} is running already.")
         known = self._known(request, accepted, record)
@@ -162,6 +134,7 @@ class QueryService:
         self.queries.begin(record)
         async with contextlib.AsyncExitStack() as resources:
             resources.push(lambda _, error, __: self._ended(record, error))
+            record.caller.require(request.environment)
             if request.snapshot:
                 record.enter("load")
             loaded = await resources.enter_async_context(
@@ -182,6 +155,8 @@ class QueryService:
     def _known(self, request: SqlRequest, accepted: Accepted, record: QueryRecord) -> Answer | None:
         """Return the kept answer on the current release, which nothing has to be waited for."""
         loaded = self.store.held(request.environment)
+        if not record.caller.may_use(request.environment):
+            return None
         if loaded is None or request.is_volatile or request.snapshot not in {None, loaded.id}:
             return None
         key = _key(loaded.id, request, accepted)
@@ -248,7 +223,7 @@ class QueryService:
             if not run.finished:
                 answer = query.headed(run.tables, None, cached=False)
                 # From here on the stream holds the release, the engine and the record.
-                answer.stream = _stream(run, query, resources.pop_all())
+                answer.stream = self._stream(run, query, resources.pop_all())
                 return answer
             entry = Entry(
                 query.loaded.id, run.take(), run.tables,
@@ -277,8 +252,31 @@ class QueryService:
         else:
             code = error.code if isinstance(error, LavraError) else LavraError.code
             self.queries.end(record, "failed", code)
+        self._log(record, record.state)
         self._telemetry.query_ended(record)
         return False
+
+    def _log(self, record: QueryRecord, outcome: str) -> None:
+        if not record.logged:
+            self._access_log.add_query(record, outcome)
+            record.logged = True
+
+    async def _stream(
+        self, run: Run, query: _Query, resources: contextlib.AsyncExitStack
+    ) -> AsyncGenerator[bytes, None]:
+        async with resources:
+            record, envelope = query.record, query.envelope(run.tables)
+            data = envelope.opening() + run.take()
+            while not run.finished:
+                record.bytes_out += len(data)
+                yield data
+                await run.read(0)
+                data = run.take()
+            last = data + envelope.closing()
+            record.row_count = run.finished.row_count
+            record.bytes_out += len(last)
+            self._log(record, "finished")
+            yield last
 
     def _on_releases(self, loaded: LoadedRelease | None, release_ids: set[str]) -> None:
         if loaded:
@@ -360,24 +358,6 @@ class _Query:
         if stamp is None:
             stamp = self.loaded.stamps[tables] = Stamp(self.loaded, tables)
         return stamp
-
-
-async def _stream(
-    run: Run, query: _Query, resources: contextlib.AsyncExitStack
-) -> AsyncGenerator[bytes, None]:
-    async with resources:
-        envelope = query.envelope(run.tables)
-        data = envelope.opening() + run.take()
-        while True:
-            if data:
-                query.record.bytes_out += len(data)
-                yield data
-            if run.finished:
-                break
-            await run.read(0)
-            data = run.take()
-        query.record.row_count = run.finished.row_count
-        yield envelope.closing()
 
 
 def _key(release_id: str, request: SqlRequest, accepted: Accepted) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
@@ -11,9 +10,9 @@ from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from lavra.access.caller import LOOPBACK
 from lavra.errors import InvalidRequest
 from query_service.openapi import GET_SQL_DOCS, SQL_DOCS
+from query_service.queries import QueryRecord
 from query_service.requests import (
     Accepted,
     SqlRequest,
@@ -88,15 +87,18 @@ async def get_sql(request: Request) -> ASGIApp:
     except ValidationError as error:
         raise InvalidRequest(_explain(error)) from error
     accepted = choose_format(_headers(request).get("accept", ""))
-    etag = _service(request).etag(body, accepted)
+    request.state.caller.require(body.environment)
+    service = _service(request)
+    etag = service.etag(body, accepted)
     caching = {"ETag": etag, "Cache-Control": "private, no-cache"} if etag else NO_STORE
     if etag and weak_match(_headers(request).get("if-none-match", ""), etag):
+        service.not_modified(body, _record(request, body, accepted))
         return Response(status_code=304, headers=caching)
     return await _run(request, body, accepted, caching)
 
 
 def begin(request: Request) -> None:
-    """Give a request its query's id (its own, if it brings one) and its caller."""
+    """Give a request its query's id: its own, if it brings one."""
     headers = _headers(request)
     own = headers.get("x-lavra-query-id")
     if own is not None and not _QUERY_ID.fullmatch(own):
@@ -105,8 +107,6 @@ def begin(request: Request) -> None:
         )
     request.state.query_id = own or new_query_id()
     TRACE_PARENT.set(headers.get("traceparent"))
-    name = headers.get("x-lavra-caller", LOOPBACK.name)[:100]
-    request.state.caller = replace(LOOPBACK, name=name)
 
 
 def _headers(request: Request) -> dict[str, str]:
@@ -126,12 +126,20 @@ def _service(request: Request) -> QueryService:
     return service
 
 
+def _record(request: Request, body: SqlRequest, accepted: Accepted) -> QueryRecord:
+    state = request.state
+    return QueryRecord(
+        state.query_id, body.sql, body.environment, state.caller, accepted.encoding,
+        client=state.client,
+    )  # fmt: skip
+
+
 async def _run(
     request: Request, body: SqlRequest, accepted: Accepted, headers: dict[str, str]
 ) -> ASGIApp:
-    state = request.state
+    record = _record(request, body, accepted)
     async with ClientWatch(request.receive):
-        answer = await _service(request).answer(body, accepted, state.query_id, state.caller)
+        answer = await _service(request).answer(body, accepted, record)
     answer.headers.update(headers)
     return AnswerResponse(answer, _headers(request).get("accept-encoding", ""))
 

@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lavra.errors import Forbidden
+
 ADMIN_ROLE = "admin"
-"""The role that may see and cancel the queries of others and read the metrics and the log."""
+"""The role that may see and cancel the queries of others and read the metrics."""
+
+METRICS_ROLE = "metrics"
+"""The role that may read the metrics, and is good for nothing else by itself."""
 
 Kind = Literal["key", "token", "superset", "loopback"]
 
@@ -20,7 +25,8 @@ class Caller:
         name: The subject: a key's name, a token's user, Superset's user, or ``loopback``. What
             logs, fairness and quotas go by.
         kind: How it was proven.
-        roles: The roles that the credential itself carries; rules may know more of the name.
+        roles: The roles that the credential itself carries: a key's, those of a token's claim, or
+            ``superset:<role>`` for each role in Superset; rules may know more of the name.
         claims: A token's claims, or what Superset signed; empty for the other kinds. Equality
             counts them, the hash does not.
         key_id: The id of the API key that was used, also when Superset's key spoke for a user.
@@ -50,6 +56,15 @@ class Caller:
     def may_use(self, environment: str) -> bool:
         """Whether its credential reaches an environment."""
         return self.environments is None or environment in self.environments
+
+    def require(self, environment: str) -> None:
+        """Refuse an environment that its credential does not reach, whether that exists or not.
+
+        Raises:
+            Forbidden: it is not for this caller.
+        """
+        if not self.may_use(environment):
+            raise Forbidden(f"This key does not reach the environment {environment!r}.")
 
 
 LOOPBACK = Caller("loopback", "loopback", frozenset({ADMIN_ROLE}))

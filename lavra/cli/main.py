@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from lavra.cli import dashboards, doctor, ingest, init, release, serve, sql, status, up
+from lavra.cli import (
+    access,
+    dashboards,
+    doctor,
+    ingest,
+    init,
+    keys,
+    release,
+    serve,
+    sql,
+    status,
+    up,
+)
 from lavra.cli.console import err, out
 from lavra.errors import LavraError
 
@@ -33,10 +45,12 @@ def build_app() -> typer.Typer:
             out.print(version("lavra"))
             raise typer.Exit
 
+    access.register(app)
     dashboards.register(app)
     doctor.register(app)
     ingest.register(app)
     init.register(app)
+    keys.register(app)
     release.register(app)
     serve.register(app)
     sql.register(app)

@@ -38,6 +38,11 @@ def register(app: typer.Typer) -> None:
                 f"The query service needs the package {error.name}.",
                 remedy="Install it with: pip install 'lavra[service]'",
             ) from error
-        err.print(f"Lavra's query service: http://{settings.service_host}:{settings.service_port}")
+        scheme = "https" if settings.service_tls_certificate else "http"
+        err.print(
+            f"Lavra's query service: {scheme}://{settings.service_host}:{settings.service_port}"
+        )
+        if settings.service_allow_loopback:
+            err.print("Programs on this machine may ask without a key.")
         if not run(settings):
             raise ProcessError("The query service did not start.", remedy="The log says why.")

@@ -83,12 +83,16 @@ def _ask(body: dict[str, Any], output: str) -> None:
     from lavra.local.run_file import as_running  # noqa: PLC0415
     from lavra.settings import load_settings  # noqa: PLC0415
 
-    url = as_running(load_settings()).resolved_service_url
+    settings = as_running(load_settings())
+    url = settings.resolved_service_url
     try:
         with (
             httpx.Client(base_url=url, timeout=httpx.Timeout(10, read=None)) as client,
             client.stream(
-                "POST", "/v1/sql", json=body, headers={"Accept": FORMATS[output]}
+                "POST",
+                "/v1/sql",
+                json=body,
+                headers={"Accept": FORMATS[output], **settings.service_headers},
             ) as response,
         ):
             _raise_problem(response)

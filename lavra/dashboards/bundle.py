@@ -95,7 +95,7 @@ class BundleCompiler:
             "allow_cvas": False,
             "allow_dml": False,
             "allow_file_upload": False,
-            "impersonate_user": False,
+            "impersonate_user": True,
             "extra": {"allows_virtual_table_explore": True, "schema_options": {}},
             "uuid": database_uuid(self.environment),
             "is_managed_externally": True,

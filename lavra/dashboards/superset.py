@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import subprocess
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +15,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from lavra.access.signing import ISSUER, audience, signing_secret
 from lavra.catalog import open_catalog
 from lavra.catalog.catalog import SUPERSET_DATABASE
 from lavra.catalog.locks import advisory_lock
@@ -27,6 +26,7 @@ from lavra.dashboards.identity import database_uuid
 from lavra.dashboards.lint import lint
 from lavra.dashboards.roles import load_roles, single_sign_on
 from lavra.errors import CatalogError, ConfigurationError, DashboardError, ProcessError
+from lavra.local.private_files import kept_secret, write_private
 from lavra.releases.store import PRODUCTION, current_release
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Credentials:
 
 def admin_credentials(settings: Settings) -> Credentials:
     """Return the administrator's login; its password is made at the first call and then kept."""
-    return Credentials(ADMIN, _secret(settings, "admin_password", 15))
+    return Credentials(ADMIN, kept_secret(superset_home(settings) / "admin_password", 15))
 
 
 def server_command(
@@ -262,7 +262,7 @@ def run_program(
     with tempfile.TemporaryDirectory(prefix="lavra-superset-") as folder:
         outcome_file = Path(folder) / "outcome.json"
         task_file = Path(folder) / "task.json"
-        _write_private(task_file, json.dumps(task | {"outcome_file": str(outcome_file)}))
+        write_private(task_file, json.dumps(task | {"outcome_file": str(outcome_file)}))
         with log_file.open("wb") as log:
             done = subprocess.run(
                 [str(environment.python), str(script), str(task_file)],
@@ -295,7 +295,12 @@ def _variables(
     home = superset_home(settings)
     override = settings.project / "superset" / "superset_config.py"
     runtime = {
-        "secret_key": _secret(settings, "secret_key", 42),
+        "secret_key": kept_secret(home / "secret_key", 42),
+        "signing": {
+            "issuer": ISSUER,
+            "audience": audience(settings),
+            "secret": signing_secret(settings, make=True),
+        },
         "metadata_uri": catalog.to_sqlalchemy(SUPERSET_DATABASE),
         "title": settings.name,
         "locale": settings.locale,
@@ -303,7 +308,7 @@ def _variables(
         "project_config": str(override) if override.is_file() else None,
         "single_sign_on": single_sign_on(settings, ADMIN),
     }
-    _write_private(home / "runtime.json", json.dumps(runtime))
+    write_private(home / "runtime.json", json.dumps(runtime))
     own = Path(str(files("lavra.dashboards") / "superset_side" / "superset_config.py"))
     return {
         **environment.variables(),
@@ -332,27 +337,6 @@ def _is_current(catalog: Catalog, digests: dict[str, str]) -> bool:
     except psycopg.Error as error:
         raise CatalogError(f"Superset's metadata database cannot be read: {error}") from error
     return digests.items() <= dict(rows).items()
-
-
-def _secret(settings: Settings, name: str, size: int) -> str:
-    """Return a secret of this lake, made at the first call; only its owner can read the file."""
-    path = superset_home(settings) / name
-    if not path.exists():
-        draft = path.with_suffix(f".{os.getpid()}")
-        _write_private(draft, secrets.token_urlsafe(size))
-        with suppress(FileExistsError):  # another process was first
-            path.hardlink_to(draft)
-        draft.unlink()
-    return path.read_text("utf-8")
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Replace a file at once by one that only its owner can read."""
-    draft = path.with_suffix(f".draft{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    draft.replace(path)
 
 
 def _digest(*parts: str) -> str:

@@ -268,12 +268,16 @@ class Lake:
             "LAVRA_STATE_DIR": str(self.settings.state),
             "LAVRA_SERVICE_PORT": str(self.settings.service_port),
             "LAVRA_SUPERSET_PORT": str(self.settings.superset_port),
+            # What runs under one's own name on one's own machine asks without a key.
+            "LAVRA_SERVICE_ALLOW_LOOPBACK": "true",
         }
 
     def _get(self, path: str) -> httpx.Response:
         try:
             url = f"{self.settings.resolved_service_url}{path}"
-            return httpx.get(url, timeout=10, trust_env=False).raise_for_status()
+            headers = self.settings.service_headers
+            answer = httpx.get(url, timeout=10, trust_env=False, headers=headers)
+            return answer.raise_for_status()
         except httpx.HTTPError as error:
             raise ProcessError(f"The query service does not answer {path}: {error}") from error
 

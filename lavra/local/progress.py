@@ -122,6 +122,7 @@ class Display:
             user, password = event["login"]
             lines.add_row("  log in as", f"{escape(user)} / {escape(password)}")
         lines.add_row("Query service", f"{event['service_url']}  (its API: /docs)")
+        lines.add_row("  who may ask", "programs on this machine, without a key; others need one")
         through = snapshot.get("data_through") or "unknown"
         lines.add_row(
             "Serving", f"release {snapshot['id']}, {event['tables']} tables, data through {through}"

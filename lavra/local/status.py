@@ -50,7 +50,8 @@ def collect(settings: Settings) -> dict[str, Any]:
     except LavraError as error:
         status["catalog"] = {"running": False, "detail": error.message}
     status["service"] = service_state(
-        running.service_url if running else settings.resolved_service_url
+        running.service_url if running else settings.resolved_service_url,
+        settings.service_headers,
     )
     superset_url = running.superset_url if running else superset_address(settings)
     status["superset"] = {
@@ -65,14 +66,14 @@ def superset_address(settings: Settings) -> str:
     return f"http://{settings.superset_host}:{settings.superset_port}"
 
 
-def service_state(url: str) -> dict[str, Any]:
-    """Return what the query service at ``url`` says of itself."""
+def service_state(url: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
+    """Return what the query service at ``url`` says of itself to who asks with these headers."""
     state: dict[str, Any] = {
         "url": url, "running": False, "ready": False,
         "snapshot": None, "data_through": None, "tables": None,
     }  # fmt: skip
     state["running"] = _get(f"{url}/healthz") is not None
-    snapshot = _get(f"{url}/v1/snapshot") if state["running"] else None
+    snapshot = _get(f"{url}/v1/snapshot", headers) if state["running"] else None
     if snapshot is not None:
         answer = snapshot.json()
         state |= {
@@ -80,7 +81,7 @@ def service_state(url: str) -> dict[str, Any]:
             "snapshot": answer.get("id"),
             "data_through": answer.get("data_through"),
         }
-        tables = _get(f"{url}/v1/tables")
+        tables = _get(f"{url}/v1/tables", headers)
         state["tables"] = len(tables.json()["tables"]) if tables is not None else None
     return state
 
@@ -139,9 +140,9 @@ def _streams(settings: Settings, catalog: Catalog) -> list[dict[str, Any]]:
     ]
 
 
-def _get(url: str) -> httpx.Response | None:
+def _get(url: str, headers: dict[str, str] | None = None) -> httpx.Response | None:
     try:
-        answer = httpx.get(url, timeout=3, trust_env=False)
+        answer = httpx.get(url, timeout=3, trust_env=False, headers=headers)
     except httpx.HTTPError:
         return None
     return answer if answer.is_success else None

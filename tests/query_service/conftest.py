@@ -118,13 +118,19 @@ def lake(tmp_path: Path) -> Iterator[Lake]:
 
 
 @contextlib.contextmanager
-def serving(settings: Settings, *, ready: bool = True) -> Iterator[httpx.Client]:
-    """Run the service in a thread of this process; the block has a client of it."""
+def serving(
+    settings: Settings, *, ready: bool = True, loopback: bool = True
+) -> Iterator[httpx.Client]:
+    """Run the service in a thread of this process; the block has a client of it.
+
+    The client asks without a key, as the administrator, unless ``loopback`` is false.
+    """
     from query_service.app import create_app
     from query_service.server import listen
 
     listener = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None))
+    app = create_app(settings.model_copy(update={"service_allow_loopback": loopback}))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, proxy_headers=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"

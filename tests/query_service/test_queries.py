@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from lavra.access.keys import create_key
 from tests.query_service.conftest import Lake, close_lake, make_lake, query, serving, wait_until
 
 ENDLESS = (
@@ -156,9 +157,14 @@ def test_a_client_that_leaves_a_stream_ends_its_query(client: httpx.Client) -> N
     wait_until(lambda: idle(client), timeout_s=5)
 
 
-def test_too_many_queries_are_refused_and_callers_take_turns(client: httpx.Client) -> None:
+def test_too_many_queries_are_refused_and_callers_take_turns(
+    client: httpx.Client, lake: Lake
+) -> None:
     slow = {"sql": ENDLESS, "timeout_s": 4}
-    greedy = {"X-Lavra-Caller": "greedy"}
+    with lake.catalog.connect() as connection:
+        _, key = create_key(connection, "greedy")
+    greedy = {"Authorization": f"Bearer {key}"}
+    wait_until(lambda: client.get("/v1/snapshot", headers=greedy).status_code == 200)
     answers = [in_background(client, slow, **greedy)]
     wait_until(lambda: len(running(client)) == 1)
     waiting = {"sql": ENDLESS + " or false", "timeout_s": 4}

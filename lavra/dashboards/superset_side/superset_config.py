@@ -19,6 +19,9 @@ SECRET_KEY = _runtime["secret_key"]
 SQLALCHEMY_DATABASE_URI = _runtime["metadata_uri"]
 SQLALCHEMY_ENGINE_OPTIONS = {"pool_pre_ping": True}
 
+# With this the engine spec signs who asks; the service believes nothing else of who it is.
+LAVRA_SIGNING = _runtime["signing"]
+
 # Superset rewrites each statement; without our dialect some functions would change meaning.
 SQLGLOT_DIALECTS_EXTENSIONS = {"lavra": Lavra}
 

@@ -11,7 +11,7 @@ from lavra_driver.exceptions import InterfaceError
 from lavra_driver.transport import Endpoint, Transport, path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lavra_driver.parameters import Parameters
 
@@ -24,7 +24,7 @@ def connect(
     environment: str = DEFAULT_ENVIRONMENT,
     *,
     api_key: str | None = None,
-    token: str | None = None,
+    token: str | Callable[[], str] | None = None,
     https: bool = False,
     verify: bool = True,
     ca_file: str | None = None,
@@ -42,7 +42,7 @@ def connect(
         port: Its port; 8080 without https, 443 with it.
         environment: The SQLMesh environment to read.
         api_key: A key made by ``lavra keys create``.
-        token: A bearer token instead of a key.
+        token: A bearer token instead of a key, or a function that returns one for each request.
         https: Whether to speak TLS.
         verify: Whether to check the service's certificate.
         ca_file: Certificates to trust instead of the system's.

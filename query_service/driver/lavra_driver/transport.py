@@ -18,7 +18,7 @@ from lavra_driver.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import urllib3
 
@@ -33,7 +33,8 @@ class Endpoint:
 
     Attributes:
         url: ``http://host:port`` or ``https://...``, without a trailing slash.
-        credential: API key or bearer token, sent as ``Authorization: Bearer``; never printed.
+        credential: API key or bearer token, sent as ``Authorization: Bearer``; never printed. A
+            function is asked for one at each request.
         timeout_s: Longest silence of the service that is put up with, in seconds; None waits
             for ever.
         connect_timeout_s: Longest wait for the connection itself, in seconds.
@@ -46,7 +47,7 @@ class Endpoint:
     """
 
     url: str
-    credential: str | None = field(default=None, repr=False)
+    credential: str | Callable[[], str] | None = field(default=None, repr=False)
     timeout_s: float | None = None
     connect_timeout_s: float = 10.0
     retries: int = 3
@@ -151,7 +152,9 @@ class Transport:
         endpoint = self.endpoint
         sent = {"User-Agent": "lavra-driver", **endpoint.headers, **headers}
         if endpoint.credential:
-            sent["Authorization"] = f"Bearer {endpoint.credential}"
+            credential = endpoint.credential
+            shown = credential if isinstance(credential, str) else credential()
+            sent["Authorization"] = f"Bearer {shown}"
         options: dict[str, Any] = {}
         if body is not None:
             sent["Content-Type"] = "application/json"

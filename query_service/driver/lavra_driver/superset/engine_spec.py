@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from flask import current_app
 from sqlalchemy import types
 from superset.constants import TimeGrain
 from superset.db_engine_specs.base import BaseEngineSpec
@@ -20,6 +21,7 @@ from superset.utils.core import GenericDataType
 
 import lavra_driver
 from lavra_driver.connection import DEFAULT_ENVIRONMENT
+from lavra_driver.superset.signing import Signer, roles_of
 from lavra_driver.superset.sqlglot_dialect import KEPT_FUNCTIONS
 
 if TYPE_CHECKING:
@@ -258,16 +260,19 @@ class LavraEngineSpec(BaseEngineSpec):
         url: URL,
         engine_kwargs: dict[str, Any],
     ) -> tuple[URL, dict[str, Any]]:
-        """Ask with the user's own token where there is one, and name the user in any case.
+        """Sign who asks, for every request anew: the service goes by that signature alone.
 
-        The name alone grants nothing: the service decides by the key or token.
+        Whoever is not logged in asks as ``anonymous`` with the roles of Superset's public role,
+        never with what the connection itself may do. Without a signing secret (a Superset that
+        is not this lake's) the user's own token is sent, or the connection's key.
         """
         connect_args = dict(engine_kwargs.get("connect_args") or {})
-        if username:
-            headers = connect_args.get("headers") or {}
-            connect_args["headers"] = {**headers, "X-Lavra-User": username}
-        if user_token:
-            connect_args |= {"token": user_token, "api_key": None}
+        signing = current_app.config.get("LAVRA_SIGNING")
+        token: Any = user_token
+        if signing:
+            token = Signer(signing, username or "anonymous", roles_of(username))
+        if token:
+            connect_args |= {"token": token, "api_key": None}
             url = url.set(password=None)
         return url, {**engine_kwargs, "connect_args": connect_args}
 

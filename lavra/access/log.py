@@ -1,0 +1,110 @@
+"""The access log as the catalog keeps it: each query, refusal and key event, never changed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from psycopg.rows import dict_row
+
+if TYPE_CHECKING:
+    import psycopg
+
+REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the record.
+
+    Attributes:
+        event: What happened.
+        outcome: ``finished``, ``not_modified``, ``failed``, ``cancelled`` or ``refused`` for a
+            query; ``refused`` for a refusal; ``created``, ``rotated`` or ``revoked`` for a key.
+        code: The error's.
+        caller, kind, key_id: Who; None when nobody was proven.
+        client: The address that the request came from.
+        route: Method and path of a refusal, without the query string.
+        columns: "schema.table.column" read, where the engine tells.
+        bytes: Of the answer, before compression.
+        duration_ms: From request to end of answer.
+        sql, sql_sha256: By ``LAVRA_ACCESS_LOG_SQL`` the text, or only its digest.
+        detail: More, for people.
+    """
+
+    event: Literal["query", "refusal", "key"]
+    outcome: str
+    code: str | None = None
+    query_id: str | None = None
+    caller: str | None = None
+    kind: str | None = None
+    key_id: str | None = None
+    client: str | None = None
+    route: str | None = None
+    environment: str | None = None
+    snapshot: str | None = None
+    tables: list[str] | None = None
+    columns: list[str] | None = None
+    row_count: int | None = None
+    bytes: int | None = None
+    duration_ms: float | None = None
+    cached: bool | None = None
+    format: str | None = None
+    sql: str | None = None
+    sql_sha256: str | None = None
+    detail: str | None = None
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+COLUMNS = tuple(one.name for one in fields(Entry))
+
+
+def insert_entries(connection: psycopg.Connection, entries: Iterable[Entry]) -> None:
+    """Add entries, in the connection's transaction; one that is there already stays as it is."""
+    insert_rows(connection, ([getattr(entry, name) for name in COLUMNS] for entry in entries))
+
+
+def insert_rows(connection: psycopg.Connection, rows: Iterable[list[Any]]) -> None:
+    """Add entries given as values of :data:`COLUMNS`."""
+    statement = (
+        f"insert into lavra.access_log ({', '.join(COLUMNS)}) "  # noqa: S608 - our own names
+        f"values ({', '.join(['%s'] * len(COLUMNS))}) on conflict (id) do nothing"
+    )
+    with connection.cursor() as cursor:
+        cursor.executemany(statement.encode(), rows)
+
+
+def list_entries(
+    connection: psycopg.Connection,
+    *,
+    user: str | None = None,
+    since: datetime | None = None,
+    refused: bool = False,
+    limit: int = 100,
+) -> list[dict[str, Any]]:
+    """Return the newest entries, newest first.
+
+    Args:
+        connection: To the catalog.
+        user: Only this caller's.
+        since: Only from this time on.
+        refused: Only refusals.
+        limit: At most so many.
+    """
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(
+            "select * from lavra.access_log where (%s::text is null or caller = %s) "
+            "and at >= coalesce(%s, '-infinity') and (outcome = 'refused' or not %s) "
+            "order by at desc limit %s",
+            (user, user, since, refused, limit),
+        ).fetchall()
+    return [row | {"id": row["id"].hex} for row in rows]
+
+
+def delete_before(connection: psycopg.Connection, moment: datetime) -> int:
+    """Delete what is older; return how many entries that were. Never less than a day old."""
+    return connection.execute("delete from lavra.access_log where at < %s", (moment,)).rowcount
