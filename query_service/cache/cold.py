@@ -101,6 +101,18 @@ class Footers:
                 return False
         return True
 
+    def grouped(self, paths: list[str]) -> tuple[tuple[str, ...], ...]:
+        """Return files as the URLs that DataFusion takes, those of the same columns together.
+
+        A file may hold more than the table does: columns that were dropped since.
+        """
+        groups: dict[str, list[str]] = {}
+        for path in paths:
+            columns = str(self._read(path).remove_metadata())
+            plain = path.removeprefix(f"{self._storage.scheme}://")
+            groups.setdefault(columns, []).append(f"{self._storage.scheme}://{quote(plain)}")
+        return tuple(map(tuple, groups.values()))
+
     def _read(self, path: str) -> pa.Schema:
         if path not in self._schemas:
             plain = path.removeprefix(f"{self._storage.scheme}://")
@@ -109,9 +121,3 @@ class Footers:
             except (OSError, pa.ArrowException) as error:
                 raise StorageError(f"Cannot read {path}: {error}") from error
         return self._schemas[path]
-
-
-def file_url(storage: LakeStorage, path: str) -> str:
-    """Return the URL of a data file as DataFusion takes it."""
-    plain = path.removeprefix(f"{storage.scheme}://")
-    return f"{storage.scheme}://{quote(plain)}"

@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from lavra.ducklake import LAKE, attach_lake, connect_duckdb
 from lavra.errors import CatalogError, StorageError
-from query_service.cache.cold import ColdRule, Footers, file_url
+from query_service.cache.cold import ColdRule, Footers
 from query_service.cache.lake_files import DataFile, TableFiles, list_table_files
 from query_service.cache.release_file import CachedTable, TableFacts, write_release_file
 from query_service.cache.segments import open_segment, servable_schema, write_segment
@@ -102,7 +102,7 @@ def load_release(
                 try:
                     loader = _TableLoader(duck, table, files[table_name(table)], folder, report)
                     if budget.is_cold(table_name(table), files[table_name(table)].bytes):
-                        found = loader.scan(storage, known)
+                        found = loader.scan(known)
                     else:
                         found = loader.load()
                         budget.loaded(files[table_name(table)].bytes, found.bytes)
@@ -166,7 +166,7 @@ class _TableLoader:
             row_count=sum(_rows_of(path) for path in paths),
         )
 
-    def scan(self, storage: LakeStorage, footers: Footers) -> CachedTable:
+    def scan(self, footers: Footers) -> CachedTable:
         """Name the files that can be scanned as they are; the others become segments."""
         schema = self._schema()
         ids = [column[0] for column in self._files.columns if column[4] is None]
@@ -179,7 +179,8 @@ class _TableLoader:
             ]
         if not whole:
             return self.load()
-        rest = [file for file in self._files.data_files if file not in whole]
+        scanned = {file.path for file in whole}
+        rest = [file for file in self._files.data_files if file.path not in scanned]
         paths = [self._segment(schema, file.key, file) for file in rest]
         return CachedTable(
             schema_name=self._table.schema_name,
@@ -188,7 +189,7 @@ class _TableLoader:
             segments=tuple(str(path) for path in paths),
             bytes=sum(path.stat().st_size for path in paths) + sum(file.bytes for file in whole),
             row_count=sum(map(_rows_of, paths)) + sum(file.row_count for file in whole),
-            scanned=tuple(file_url(storage, file.path) for file in whole),
+            scanned=footers.grouped([file.path for file in whole]),
         )
 
     def _schema(self) -> pa.Schema:

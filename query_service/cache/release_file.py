@@ -45,7 +45,7 @@ class CachedTable:
         row_count: Rows in all of them.
         facts: What the release says of it.
         scanned: URLs of Parquet files of the lake that are read where they lie, beside the
-            segments; empty for a table that is held in memory.
+            segments, those with the same columns together; empty for a table held in memory.
     """
 
     schema_name: str
@@ -55,7 +55,7 @@ class CachedTable:
     bytes: int
     row_count: int
     facts: TableFacts = field(default_factory=TableFacts)
-    scanned: tuple[str, ...] = ()
+    scanned: tuple[tuple[str, ...], ...] = ()
 
     @property
     def is_cold(self) -> bool:
@@ -106,7 +106,7 @@ def read_release_file(path: Path) -> list[CachedTable]:
             bytes=entry["bytes"],
             row_count=entry["row_count"],
             facts=_facts_of(entry["facts"]),
-            scanned=tuple(entry["scanned"]),
+            scanned=tuple(map(tuple, entry["scanned"])),
         )
         for entry in json.loads(path.read_text())
     ]

@@ -177,14 +177,17 @@ def scanned_table(held: CachedTable, batches: list[pa.RecordBatch], bucket: Buck
     """
     holder = SessionContext()
     bucket.register(holder)
-    quoted = ", ".join("'" + url.replace("'", "''") + "'" for url in held.scanned)
-    holder.sql(f"CREATE EXTERNAL TABLE scanned STORED AS PARQUET LOCATION ({quoted})")
     columns = ", ".join('"' + name.replace('"', '""') + '"' for name in held.schema.names)
-    select = f"SELECT {columns} FROM scanned"  # noqa: S608 - quoted
+    parts = []
+    for number, urls in enumerate(held.scanned):
+        quoted = ", ".join("'" + url.replace("'", "''") + "'" for url in urls)
+        parts.append(f"scanned_{number}")
+        holder.sql(f"CREATE EXTERNAL TABLE {parts[-1]} STORED AS PARQUET LOCATION ({quoted})")
     if batches:
+        parts.append("held")
         holder.register_record_batches("held", [batches])
-        select += f" UNION ALL SELECT {columns} FROM held"  # noqa: S608 - quoted
-    return Table(holder.sql(select))
+    selects = [f"SELECT {columns} FROM {part}" for part in parts]  # noqa: S608 - quoted
+    return Table(holder.sql(" UNION ALL ".join(selects)))
 
 
 def _open_outside(open_table: Callable[[], Table]) -> Table:
