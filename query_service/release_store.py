@@ -303,3 +303,6 @@ def _delete_unused(folder: Path, segments: frozenset[str], files: set[str]) -> N
     for path in folder.glob("releases/*.json"):
         if path.name not in files:
             path.unlink(missing_ok=True)
+    # What a predecessor was writing when it was killed; nothing is loading now.
+    for path in (*folder.glob("releases/*.tmp"), *folder.glob("segments/*/*.tmp")):
+        path.unlink(missing_ok=True)

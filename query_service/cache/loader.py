@@ -10,8 +10,10 @@ A table that is cold is not loaded: its whole files are named in the manifest, f
 scan (:mod:`query_service.cache.cold`); only files with deleted rows or older columns become
 segments.
 
-Crash: segments appear whole or not at all, and the release's file is written last. Concurrent
-loads of one folder write the same bytes under the same names.
+Crash: segments appear whole or not at all, and the release's file is written last. A segment that
+something else has cut short is written again. Disk full: an error; what was complete stays, and
+the next try goes on from there. Concurrent loads of one folder write the same bytes under the same
+names.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from lavra.errors import CatalogError, StorageError
 from query_service.cache.cold import ColdRule, Footers
 from query_service.cache.lake_files import DataFile, TableFiles, list_table_files
 from query_service.cache.release_file import CachedTable, TableFacts, write_release_file
-from query_service.cache.segments import open_segment, servable_schema, write_segment
+from query_service.cache.segments import is_segment, segment_rows, servable_schema, write_segment
 from query_service.releases import table_name
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ def load_release(
 
     Raises:
         CatalogError: the snapshot has expired, or a table is not in it.
-        StorageError: a data file cannot be read.
+        StorageError: a data file cannot be read, or a segment cannot be written.
     """
     report = LoadReport()
     if release.tables:
@@ -115,6 +117,13 @@ def load_release(
                     raise CatalogError(
                         f"Cannot load {table_name(table)} at snapshot {release.snapshot_id}: "
                         f"{_first_line(error)}"
+                    ) from error
+                except OSError as error:
+                    raise StorageError(
+                        f"Cannot write {table_name(table)} to the cache: "
+                        f"{error.strerror or error}.",
+                        remedy=f"Make room on the disk of {folder}, or have large tables scanned "
+                        "where they lie (LAVRA_SERVICE_CACHE_MB, LAVRA_SERVICE_COLD_TABLES).",
                     ) from error
                 report.tables += 1
             report.cached += [loaded[table_name(table)] for table in release.tables]
@@ -163,7 +172,7 @@ class _TableLoader:
             schema=schema,
             segments=tuple(str(path) for path in paths),
             bytes=sum(path.stat().st_size for path in paths),
-            row_count=sum(_rows_of(path) for path in paths),
+            row_count=sum(segment_rows(path) for path in paths),
         )
 
     def scan(self, footers: Footers) -> CachedTable:
@@ -188,7 +197,7 @@ class _TableLoader:
             schema=schema,
             segments=tuple(str(path) for path in paths),
             bytes=sum(path.stat().st_size for path in paths) + sum(file.bytes for file in whole),
-            row_count=sum(map(_rows_of, paths)) + sum(file.row_count for file in whole),
+            row_count=sum(map(segment_rows, paths)) + sum(file.row_count for file in whole),
             scanned=footers.grouped([file.path for file in whole]),
         )
 
@@ -200,7 +209,7 @@ class _TableLoader:
         identity = json.dumps([FORMAT, ROWS_PER_BATCH, self._files.columns, str(schema), key])
         digest = hashlib.sha256(identity.encode()).hexdigest()[:40]
         path = self._folder / "segments" / digest[:2] / f"{digest}.seg"
-        if path.exists():
+        if is_segment(path):
             self._report.segments_reused += 1
             return path
         write_segment(path, schema, self._rows(file))
@@ -215,10 +224,6 @@ class _TableLoader:
         else:
             result = self._duck.execute(f"{query} where filename = ?", [file.path])
         yield from result.to_arrow_reader(ROWS_PER_BATCH)
-
-
-def _rows_of(path: Path) -> int:
-    return sum(batch.num_rows for batch in open_segment(path)[1])
 
 
 def _first_line(error: Exception) -> str:

@@ -4,7 +4,9 @@ A segment is written once and mapped by every engine process. Arrow's own IPC fi
 buffers to 8 bytes, and DataFusion copies what it needs at 16 (decimals, string views), so a
 segment lays every buffer at a multiple of 64 bytes and keeps a small manifest at its end::
 
-    buffer | padding | buffer | padding | ... | manifest (JSON) | its length (8 bytes) | magic
+    buffer | padding | buffer | padding | ... | manifest (JSON) | tail
+
+The tail is the manifest's length, the magic, and the file's size.
 
 A crash while writing leaves a temporary file only: a segment appears whole, by renaming.
 """
@@ -21,9 +23,9 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-MAGIC = b"LAVRSEG1"
+MAGIC = b"LAVRSEG2"
 ALIGNMENT = 64
-_TAIL = struct.Struct("<Q8s")
+_TAIL = struct.Struct("<Q8sQ")
 
 
 def servable_type(kind: pa.DataType) -> pa.DataType:  # noqa: PLR0911 - one per kind of type
@@ -86,15 +88,7 @@ def open_segment(path: Path) -> tuple[pa.Schema, list[pa.RecordBatch]]:
     Raises:
         ValueError: it is not a segment, or it was cut short.
     """
-    with pa.memory_map(str(path)) as mapped:
-        whole = mapped.read_buffer()
-    if whole.size < _TAIL.size:
-        raise ValueError(f"{path} is too short to be a segment")
-    length, magic = _TAIL.unpack(whole.slice(whole.size - _TAIL.size))
-    start = whole.size - _TAIL.size - length
-    if magic != MAGIC or start < 0:
-        raise ValueError(f"{path} is not a segment")
-    manifest = json.loads(whole.slice(start, length).to_pybytes())
+    whole, manifest = _open(path)
     schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(manifest["schema"])))
     batches = [
         pa.RecordBatch.from_arrays(
@@ -107,6 +101,37 @@ def open_segment(path: Path) -> tuple[pa.Schema, list[pa.RecordBatch]]:
         for batch in manifest["batches"]
     ]
     return schema, batches
+
+
+def is_segment(path: Path) -> bool:
+    """Whether there is a whole segment at ``path``.
+
+    One that was cut short, or whose end was overwritten, is none. What lies before the end is
+    not looked at: that would be to read it all.
+    """
+    try:
+        _open(path)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def segment_rows(path: Path) -> int:
+    """Return the number of rows of a segment."""
+    return sum(batch[0]["n"] for batch in _open(path)[1]["batches"])
+
+
+def _open(path: Path) -> tuple[pa.Buffer, dict[str, Any]]:
+    if path.stat().st_size < _TAIL.size:
+        raise ValueError(f"{path} is too short to be a segment")
+    with pa.memory_map(str(path)) as mapped:
+        whole = mapped.read_buffer()
+    length, magic, size = _TAIL.unpack(whole.slice(whole.size - _TAIL.size))
+    start = whole.size - _TAIL.size - length
+    if magic != MAGIC or start < 0 or size != whole.size:
+        raise ValueError(f"{path} is not a segment")
+    manifest: dict[str, Any] = json.loads(whole.slice(start, length).to_pybytes())
+    return whole, manifest
 
 
 def _nested_type(kind: pa.DataType) -> pa.DataType:
@@ -142,7 +167,7 @@ def _write(stream: BinaryIO, schema: pa.Schema, batches: Iterable[pa.RecordBatch
         separators=(",", ":"),
     ).encode()
     stream.write(text)
-    stream.write(_TAIL.pack(len(text), MAGIC))
+    stream.write(_TAIL.pack(len(text), MAGIC, stream.tell() + _TAIL.size))
     return rows
 
 
