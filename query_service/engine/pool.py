@@ -34,6 +34,12 @@ GUARD_S = 0.25
 BASE_BYTES = 512 * 1024 * 1024
 """What an engine may hold besides its query's pool: DataFusion does not count everything."""
 
+IDLE_BYTES = 100 * 1024 * 1024
+"""An idle engine that still holds more than this above what it began with is replaced."""
+
+BUFFER_BYTES = 1024 * 1024
+"""What may be under way between an engine and the front, so that neither waits for each piece."""
+
 START_TIMEOUT_S = 120
 
 
@@ -41,6 +47,7 @@ START_TIMEOUT_S = 120
 class _Worker:
     pid: int
     connection: EngineConnection
+    base_bytes: int = 0
     busy: bool = False
     over_memory: bool = False
     query_id: str | None = None
@@ -63,7 +70,8 @@ class ProcessPool:
         self._options = options
         self._count = count
         self._slots = asyncio.Semaphore(count)
-        self._idle: asyncio.LifoQueue[_Worker] = asyncio.LifoQueue()
+        self._idle: list[_Worker] = []  # the one used last is at the end: its memory is warm
+        self._freed = asyncio.Event()
         self._workers: set[_Worker] = set()
         self._release_files: set[str] = set()
         self._zygote: subprocess.Popen[bytes] | None = None
@@ -151,7 +159,10 @@ class ProcessPool:
 
     async def _take(self) -> _Worker:
         while True:
-            worker = await self._idle.get()
+            while not self._idle:
+                self._freed.clear()
+                await self._freed.wait()
+            worker = self._idle.pop()
             worker.busy = True
             if not worker.connection.ended:
                 return worker
@@ -166,7 +177,11 @@ class ProcessPool:
         if worker.pending:
             worker.connection.send(worker.pending)
             worker.pending = None
-        self._idle.put_nowait(worker)
+        self._free(worker)
+
+    def _free(self, worker: _Worker) -> None:
+        self._idle.append(worker)
+        self._freed.set()
 
     def _replace(self, worker: _Worker) -> None:
         """Kill an engine in the background and start another."""
@@ -210,6 +225,8 @@ class ProcessPool:
     async def _add(self) -> None:
         """Fork an engine and let it take jobs once it is warm."""
         ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         with theirs:
             pid = int(await self._command("fork", theirs.fileno()))
         _, connection = await asyncio.get_running_loop().create_unix_connection(
@@ -221,8 +238,9 @@ class ProcessPool:
                 raise ProcessError(f"The engine {pid} did not start.")
         for release_file in sorted(self._release_files):
             worker.connection.send(Prepare(release_file))
+        worker.base_bytes = anonymous_bytes(pid)
         self._workers.add(worker)
-        self._idle.put_nowait(worker)
+        self._free(worker)
 
     async def _command(self, text: str, descriptor: int | None = None) -> bytes:
         """Tell the zygote something and return its answer."""
@@ -258,7 +276,11 @@ class ProcessPool:
         self._control = ours
 
     async def _guard_memory(self) -> None:
-        """Kill the engine whose query holds more memory than it may."""
+        """Kill the engine whose query holds more memory than it may.
+
+        Replace idle ones as well, one at a time: allocators keep what a large query needed, and
+        every engine runs one now and then.
+        """
         most = self._options.memory_bytes + BASE_BYTES
         while True:
             await asyncio.sleep(GUARD_S)
@@ -266,3 +288,8 @@ class ProcessPool:
                 if anonymous_bytes(worker.pid) > most and not worker.over_memory:
                     worker.over_memory = True
                     await self._command(f"kill {worker.pid}")
+            for worker in list(self._idle):
+                if anonymous_bytes(worker.pid) > worker.base_bytes + IDLE_BYTES:
+                    self._idle.remove(worker)
+                    self._replace(worker)
+                    break

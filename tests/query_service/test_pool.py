@@ -135,6 +135,23 @@ def test_private_memory_of_an_engine_is_small(release: str, tmp_path: Path) -> N
     asyncio.run(scenario())
 
 
+def test_an_idle_engine_that_holds_much_memory_is_replaced(
+    release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("query_service.engine.pool.IDLE_BYTES", 8 << 20)
+
+    async def scenario() -> None:
+        async with pool(tmp_path, count=1) as engine:
+            before = engine.pids
+            await run(engine, release, "select s, max(id) from g.t group by s")
+            await until(lambda: len(engine.pids) == 2 and engine.pids != before, 30)
+            assert set(engine.pids) & set(before)
+            data, _ = await run(engine, release, "select count(*) from g.t")
+            assert b"[200000]" in data
+
+    asyncio.run(scenario())
+
+
 def test_a_killed_front_leaves_no_process(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys\n"

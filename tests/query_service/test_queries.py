@@ -200,3 +200,29 @@ def test_metrics(client: httpx.Client) -> None:
                  "lavra_snapshot_age_seconds", "lavra_data_age_seconds",
                  "lavra_result_cache_hits"):  # fmt: skip
         assert name in text
+
+
+def test_a_stream_that_fails_midway_is_logged_and_drops_the_connection(
+    client: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    sql = (
+        "select a.id, 1 / (90000 - a.id) as x, repeat('x', 1000) as filler "
+        "from gold_test.wide a where a.id >= 10"
+    )
+    headers = {"X-Lavra-Query-Id": "fails-midway", "Accept": "text/csv"}
+    with (
+        pytest.raises(httpx.RemoteProtocolError),
+        client.stream("POST", "/v1/sql", json={"sql": sql}, headers=headers) as response,
+    ):
+        assert response.status_code == 200
+        for _ in response.iter_bytes():
+            pass
+    wait_until(
+        lambda: any(
+            "fails-midway" in line.getMessage() and "the connection is dropped" in line.getMessage()
+            for line in caplog.records
+        )
+    )
+    assert query(client, "select 1 as one")["rows"] == [[1]]
+    shown = client.get("/v1/queries").json()["queries"]
+    assert [q["state"] for q in shown if q["query_id"] == "fails-midway"] == ["failed"]
