@@ -104,7 +104,7 @@ def test_a_route_keeps_its_promises(
     client: httpx.Client, document: dict[str, Any], operation: str
 ) -> None:
     examples = settings(
-        max_examples=60 if operation.endswith("/v1/sql") else 15,
+        max_examples=40 if operation.endswith("/v1/sql") else 15,
         deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     hold_to_the_document(client, document, operation, examples)
