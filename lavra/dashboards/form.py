@@ -117,8 +117,15 @@ class Row(_Strict):
         return self
 
 
+class Tab(_Strict):
+    """One tab of a dashboard: rows under a title."""
+
+    title: Text
+    rows: list[Row] = Field(min_length=1)
+
+
 class Dashboard(_Strict):
-    """One dashboard: rows of charts, and filters over them."""
+    """One dashboard: rows of charts, perhaps in tabs, and filters over them."""
 
     title: Text
     description: Text = ""
@@ -126,12 +133,28 @@ class Dashboard(_Strict):
     color_scheme: str = "lavra"
     cross_filters: bool = True
     filters: list[Filter] = []
-    rows: list[Row] = Field(min_length=1)
+    rows: list[Row] = Field(default=[], description="Above the tabs, where there are any.")
+    tabs: list[Tab] = []
+
+    @model_validator(mode="after")
+    def _shows_something(self) -> Dashboard:
+        if not self.rows and not self.tabs:
+            raise ValueError("a dashboard needs rows or tabs")
+        return self
+
+    @property
+    def places(self) -> list[tuple[str, Row]]:
+        """Each row with its field's name, in reading order."""
+        return [(f"rows.{n}", row) for n, row in enumerate(self.rows)] + [
+            (f"tabs.{t}.rows.{n}", row)
+            for t, tab in enumerate(self.tabs)
+            for n, row in enumerate(tab.rows)
+        ]
 
     @property
     def charts(self) -> list[str]:
         """The names of its charts, in reading order."""
-        return [name for row in self.rows for name in row.charts]
+        return [name for _, row in self.places for name in row.charts]
 
 
 @dataclass(frozen=True)

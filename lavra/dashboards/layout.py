@@ -25,65 +25,68 @@ def position(
         locale: The language of the titles.
         environment: The SQLMesh environment whose charts are meant.
     """
-    tree: dict[str, Any] = {
-        "DASHBOARD_VERSION_KEY": "v2",
-        "ROOT_ID": {"id": "ROOT_ID", "type": "ROOT", "children": ["GRID_ID"]},
-        "GRID_ID": {"id": "GRID_ID", "type": "GRID", "parents": ["ROOT_ID"], "children": []},
-        "HEADER_ID": {
-            "id": "HEADER_ID",
-            "type": "HEADER",
-            "meta": {"text": in_language(dashboard.title, locale)},
-        },
-    }
-    placeholder = 0
-    for number, row in enumerate(dashboard.rows, start=1):
-        row_id = f"ROW-{number}"
-        tree["GRID_ID"]["children"].append(row_id)
-        children = []
-        if row.text:
-            child = _markdown(number, row, locale)
-            tree[child["id"]] = child
-            children.append(child["id"])
-        for name, width in row.charts.items():
-            placeholder += 1
-            chart_id = f"CHART-{name}" + (f"-{placeholder}" if f"CHART-{name}" in tree else "")
-            tree[chart_id] = {
-                "id": chart_id,
-                "type": "CHART",
-                "children": [],
-                "parents": [*_GRID_PARENTS, row_id],
-                "meta": {
-                    "uuid": chart_uuid(name, environment),
-                    "chartId": placeholder,
-                    "sliceName": in_language(charts[name].title, locale),
-                    "width": width,
-                    "height": row.height or row_height(row, charts),
-                },
-            }
-            children.append(chart_id)
-        tree[row_id] = {
-            "id": row_id,
-            "type": "ROW",
-            "children": children,
-            "parents": _GRID_PARENTS,
-            "meta": {"background": "BACKGROUND_TRANSPARENT"},
+    return _Layout(charts, locale, environment).build(dashboard)
+
+
+class _Layout:
+    def __init__(self, charts: Mapping[str, Chart], locale: str, environment: str) -> None:
+        self.charts = charts
+        self.locale = locale
+        self.environment = environment
+        self.tree: dict[str, Any] = {}
+        self.rows = 0
+        self.placed = 0
+
+    def build(self, dashboard: Dashboard) -> dict[str, Any]:
+        self.tree = {
+            "DASHBOARD_VERSION_KEY": "v2",
+            "ROOT_ID": {"id": "ROOT_ID", "type": "ROOT", "children": ["GRID_ID"]},
+            "GRID_ID": {"id": "GRID_ID", "type": "GRID", "parents": ["ROOT_ID"], "children": []},
+            "HEADER_ID": {
+                "id": "HEADER_ID",
+                "type": "HEADER",
+                "meta": {"text": in_language(dashboard.title, self.locale)},
+            },
         }
-    return tree
+        for row in dashboard.rows:
+            self._row(row, _GRID_PARENTS)
+        if dashboard.tabs:
+            self._node("TABS-1", "TABS", _GRID_PARENTS, {})
+        for number, tab in enumerate(dashboard.tabs, start=1):
+            parents = [*_GRID_PARENTS, "TABS-1"]
+            title = in_language(tab.title, self.locale)
+            self._node(f"TAB-{number}", "TAB", parents, {"text": title})
+            for row in tab.rows:
+                self._row(row, [*parents, f"TAB-{number}"])
+        return self.tree
 
+    def _node(self, name: str, kind: str, parents: list[str], meta: dict[str, Any]) -> None:
+        self.tree[name] = {
+            "id": name, "type": kind, "children": [], "parents": list(parents), "meta": meta,
+        }  # fmt: skip
+        self.tree[parents[-1]]["children"].append(name)
 
-def _markdown(number: int, row: Row, locale: str) -> dict[str, Any]:
-    text = in_language(row.text, locale)
-    return {
-        "id": f"MARKDOWN-{number}",
-        "type": "MARKDOWN",
-        "children": [],
-        "parents": [*_GRID_PARENTS, f"ROW-{number}"],
-        "meta": {
-            "code": text,
-            "width": GRID_COLUMNS,
-            "height": row.height or 6 + 3 * text.count("\n"),
-        },
-    }
+    def _row(self, row: Row, parents: list[str]) -> None:
+        self.rows += 1
+        name = f"ROW-{self.rows}"
+        self._node(name, "ROW", parents, {"background": "BACKGROUND_TRANSPARENT"})
+        within = [*parents, name]
+        if row.text:
+            text = in_language(row.text, self.locale)
+            height = row.height or 6 + 3 * text.count("\n")
+            meta: dict[str, Any] = {"code": text, "width": GRID_COLUMNS, "height": height}
+            self._node(f"MARKDOWN-{self.rows}", "MARKDOWN", within, meta)
+        for chart, width in row.charts.items():
+            self.placed += 1
+            key = f"CHART-{chart}" + (f"-{self.placed}" if f"CHART-{chart}" in self.tree else "")
+            meta = {
+                "uuid": chart_uuid(chart, self.environment),
+                "chartId": self.placed,
+                "sliceName": in_language(self.charts[chart].title, self.locale),
+                "width": width,
+                "height": row.height or row_height(row, self.charts),
+            }
+            self._node(key, "CHART", within, meta)
 
 
 def row_height(row: Row, charts: Mapping[str, Chart]) -> int:

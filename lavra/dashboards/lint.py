@@ -34,9 +34,9 @@ def lint(project: Path, gold: Gold) -> tuple[Assets, Gold, list[str]]:
         titles[title] = shown
     for slug, dashboard in assets.dashboards.items():
         shown = str(assets.files["dashboards", slug])
-        for number, row in enumerate(dashboard.rows):
+        for place, row in dashboard.places:
             problems += [
-                f"{shown}: rows.{number}.charts: there is no chart {name}"
+                f"{shown}: {place}.charts: there is no chart {name}"
                 for name in row.charts
                 if name not in assets.charts
             ]

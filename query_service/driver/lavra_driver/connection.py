@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from lavra_driver import exceptions
 from lavra_driver.cursor import Cursor
@@ -211,6 +211,14 @@ class Connection:
             "/v1/snapshot", environment=self.environment
         )
         return answer
+
+    def answer_tag(self) -> str:
+        """Return a tag that changes whenever an answer to this caller may.
+
+        It does with each release, and with what the caller may see. Nothing is run for it.
+        """
+        query = {"query": "select 1", "environment": self.environment}
+        return self.transport.get_tag(f"/v1/sql?{urlencode(query)}")
 
     def _check_open(self) -> None:
         if self._closed:
