@@ -59,8 +59,10 @@ def load_yaml(path: Path) -> YamlFile:
     return YamlFile(path, content, lines)
 
 
-def validated(model: type[Model], file: YamlFile) -> Model:
-    """Return a file's content as a model.
+def validated(
+    model: type[Model], file: YamlFile, *, manual: str = "docs/ingestion.md"
+) -> Model:
+    """Return a file's content as a model; ``manual`` is the page that describes it.
 
     Raises:
         ConfigurationError: it breaks the model; the message names every place.
@@ -76,7 +78,7 @@ def validated(model: type[Model], file: YamlFile) -> Model:
         known = ", ".join(model.model_fields)
         raise ConfigurationError(
             f"{file.path} is wrong: {'; '.join(problems)}.",
-            remedy=f"docs/ingestion.md describes every key; at the top stand {known}.",
+            remedy=f"{manual} describes every key; at the top stand {known}.",
         ) from error
 
 
