@@ -207,6 +207,12 @@ class Settings(BaseSettings):
         ge=16,
         description="Memory, in MiB, that one query may use before it spills or is refused.",
     )
+    service_restricted_mb: int = Field(
+        default=1024,
+        ge=1,
+        description="Disk or tmpfs, in MiB, for the copies of tables without the rows and columns "
+        "that access rules hide; shared by callers who see the same.",
+    )
     service_result_cache_mb: int = Field(
         default=128, ge=0, description="Memory, in MiB, for kept answers. 0 keeps none."
     )

@@ -36,6 +36,7 @@ from query_service.service import QueryService
 from query_service.sql_routes import answer_sql, is_sql, sql_routes
 from query_service.telemetry import Telemetry
 from query_service.tracing import open_tracer
+from query_service.views import open_access
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -67,9 +68,11 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry = Telemetry(open_tracer(settings), show_sql=settings.log_sql)
         log = AccessLog(settings, catalog)
         ring, issuers = KeyRing(catalog), Issuers(settings)
+        access = await asyncio.to_thread(open_access, settings, catalog, storage)
         service = QueryService(
-            catalog, storage, folder, engine, limits, access_log=log, telemetry=telemetry
-        )
+            catalog, storage, folder, engine, limits,
+            access=access, access_log=log, telemetry=telemetry,
+        )  # fmt: skip
         await asyncio.to_thread(ring.start)
         log.start()
         await service.start()

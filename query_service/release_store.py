@@ -58,6 +58,7 @@ class LoadedRelease:
         uses: Queries that run on it now.
         seconds: How long its load took.
         stamps: What answers say of it, by the tables that they read.
+        rights: Of a view of the release, the digest of the rights that it shows; else empty.
     """
 
     release: Release
@@ -67,6 +68,7 @@ class LoadedRelease:
     uses: int = 0
     seconds: float = 0.0
     stamps: dict[tuple[str, ...], Stamp] = field(default_factory=dict, repr=False)
+    rights: str = ""
     by_name: dict[str, ReleaseTable] = field(init=False)
     segments: frozenset[str] = field(init=False)
 
@@ -110,6 +112,7 @@ class ReleaseStore:
         self._cold = cold or ColdRule()
         self._footers = Footers(storage)
         self._on_change = on_change
+        self.more_files: Callable[[], set[str]] = set
         self._catalog = catalog
         self._storage = storage
         self._folder = folder
@@ -215,6 +218,11 @@ class ReleaseStore:
                 await self._free()
         return changed
 
+    async def keep_files(self) -> None:
+        """Let the engines forget all but the loaded releases and the views (`more_files`)."""
+        files = {str(loaded.file) for loaded in self._loaded.values()}
+        await self._engine.keep_only(files | self.more_files())
+
     async def close(self) -> None:
         """Forget everything; the segments stay on disk for the next start."""
         self._current, self._loaded = {}, {}
@@ -286,7 +294,7 @@ class ReleaseStore:
             if not self._loaded[release_id].uses:
                 del self._loaded[release_id]
         self._on_change(None, {held.id for held in self._loaded.values()})
-        await self._engine.keep_only({str(loaded.file) for loaded in self._loaded.values()})
+        await self.keep_files()
         kept = frozenset().union(*(loaded.segments for loaded in self._loaded.values()))
         files = {loaded.file.name for loaded in self._loaded.values()}
         await asyncio.to_thread(_delete_unused, self._folder, kept, files)

@@ -87,7 +87,7 @@ async def metrics(request: Request) -> Response:
 @router.get("/v1/tables", **_documented(Tables, OF_RELEASE, "tables"))
 async def list_tables(request: Request, environment: Environment = PRODUCTION) -> dict[str, Any]:
     """List the tables of an environment's current release."""
-    return describe_tables(_current(request, environment))
+    return describe_tables(await _seen(request, environment))
 
 
 @router.get(
@@ -98,7 +98,7 @@ async def show_table(
     request: Request, schema: str, table: str, environment: Environment = PRODUCTION
 ) -> dict[str, Any]:
     """Describe one table: columns, grain, freshness, upstream, audits."""
-    found = describe_table(_current(request, environment), f"{schema}.{table}")
+    found = describe_table(await _seen(request, environment), f"{schema}.{table}")
     if found is None:
         raise UnknownTable(
             f"There is no table {schema}.{table}.", remedy="GET /v1/tables lists the tables."
@@ -109,24 +109,28 @@ async def show_table(
 @router.get("/v1/snapshot", **_documented(Snapshot, OF_RELEASE, "releases"))
 async def show_snapshot(request: Request, environment: Environment = PRODUCTION) -> dict[str, Any]:
     """Describe the release that an environment's queries are answered from."""
-    return describe_snapshot(_current(request, environment))
+    return describe_snapshot(await _seen(request, environment))
 
 
 @router.get("/v1/environments", **_documented(Environments, GUARDED, "releases"))
 async def list_environments(request: Request) -> dict[str, Any]:
     """List the environments that have a release, and so can be named in a query."""
-    found = _service(request).store.environments()
-    caller = _caller(request)
-    return describe_environments({k: v for k, v in found.items() if caller.may_use(k)})
+    views, caller = _service(request).views, _caller(request)
+    return describe_environments(
+        {
+            name: await views.current(caller, name) if loaded else None
+            for name, loaded in views.environments(caller).items()
+        }
+    )
 
 
 @router.post("/v1/refresh", **_documented(Refreshed, OF_REFRESH, "releases"))
 async def refresh(request: Request, environment: Environment = PRODUCTION) -> dict[str, Any]:
     """Look for new releases now, without waiting for the service to notice by itself."""
-    _caller(request).require(environment)
-    store = _service(request).store
-    changed = await store.refresh()
-    return {"changed": changed, **describe_snapshot(store.current(environment))}
+    service = _service(request)
+    service.views.check(_caller(request), environment)
+    changed = await service.store.refresh()
+    return {"changed": changed, **describe_snapshot(await _seen(request, environment))}
 
 
 @router.get("/healthz", **_documented(Status, {}, "operation"))
@@ -148,9 +152,9 @@ def _caller(request: Request) -> Caller:
     return caller
 
 
-def _current(request: Request, environment: str) -> LoadedRelease:
-    _caller(request).require(environment)
-    return _service(request).store.current(environment)
+async def _seen(request: Request, environment: str) -> LoadedRelease:
+    """Return what the caller may see of an environment's current release."""
+    return await _service(request).views.current(_caller(request), environment)
 
 
 def _service(request: Request) -> QueryService:

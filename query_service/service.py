@@ -16,10 +16,12 @@ from query_service.admission import Admission
 from query_service.answers import Answer, Limits
 from query_service.engine.jobs import Finished, Job
 from query_service.queries import QueryLog, QueryRecord
+from query_service.quotas import Quotas
 from query_service.release_store import LoadedRelease, ReleaseStore
 from query_service.result_cache import Entry, ResultCache, key_of
 from query_service.running import Envelope, Run, Stamp, out_of_time
 from query_service.telemetry import Telemetry
+from query_service.views import AccessRules, Views
 from query_service.watch import ReleaseWatcher
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class QueryService:
         limits: Limits,
         *,
         access_log: AccessLog,
+        access: AccessRules,
         telemetry: Telemetry | None = None,
     ) -> None:
         self._access_log = access_log
@@ -63,6 +66,9 @@ class QueryService:
         self.store = ReleaseStore(
             catalog, storage, folder, engine, self._on_releases, cold=limits.cold
         )
+        self.views = Views(self.store, access, folder / "restricted")
+        self._access = access
+        self._quotas = Quotas()
         self._watcher = ReleaseWatcher(catalog, self._hear)
         self._heard: dict[str, int] = {}
         self._news = asyncio.Event()
@@ -74,10 +80,12 @@ class QueryService:
         await self._engine.start()
         self._following = asyncio.create_task(self._follow())
         self._watcher.start()
+        self._access.source.start()
 
     async def close(self) -> None:
         """End every query and stop following."""
         await asyncio.to_thread(self._watcher.stop)
+        await self._access.source.close()
         if self._following:
             self._following.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -86,12 +94,12 @@ class QueryService:
         await self.store.close()
         await self._telemetry.close()
 
-    def etag(self, request: SqlRequest, accepted: Accepted) -> str | None:
+    def etag(self, request: SqlRequest, accepted: Accepted, caller: Caller) -> str | None:
         """Return the answer's tag, known before the query runs; None if the answer may vary."""
         if request.is_volatile:
             return None
-        release_id = request.snapshot or self.store.current(request.environment).id
-        digest = hashlib.sha256(_key(release_id, request, accepted).encode())
+        release_id, rights = self.views.tag(caller, request.environment, request.snapshot)
+        digest = hashlib.sha256(_key(release_id, rights, request, accepted).encode())
         return f'"{digest.hexdigest()[:40]}"'
 
     def metrics(self) -> bytes:
@@ -128,23 +136,29 @@ class QueryService:
         query_id = record.query_id
         if query_id in self.queries.running:
             raise InvalidRequest(f"A query with the id {query_id} is running already.")
-        known = self._known(request, accepted, record)
-        if known:
-            return known
+        quota = self.views.quota(record.caller)
+        if quota is None:
+            known = self._known(request, accepted, record)
+            if known:
+                return known
         self.queries.begin(record)
         async with contextlib.AsyncExitStack() as resources:
             resources.push(lambda _, error, __: self._ended(record, error))
-            record.caller.require(request.environment)
+            sent = resources.enter_context(self._quotas.query(record.caller.identity, quota))
+            resources.callback(lambda: sent(record.bytes_out))
             if request.snapshot:
                 record.enter("load")
             loaded = await resources.enter_async_context(
-                self.store.use(request.environment, request.snapshot)
+                self.views.use(record.caller, request.environment, request.snapshot)
             )
             record.snapshot = loaded.id
-            deadline = self._loop.time() + (request.timeout_s or self._limits.timeout_s)
+            timeout_s = request.timeout_s or self._limits.timeout_s
+            if quota and quota.timeout_s:
+                timeout_s = min(timeout_s, quota.timeout_s)
+            deadline = self._loop.time() + timeout_s
             key = None
             if self._limits.result_cache_bytes and not request.is_volatile:
-                key = _key(loaded.id, request, accepted)
+                key = _key(loaded.id, loaded.rights, request, accepted)
             query = _Query(request, accepted, record, loaded, deadline)
             entry = await self._kept(key, query) if key else None
             if entry:
@@ -154,12 +168,10 @@ class QueryService:
 
     def _known(self, request: SqlRequest, accepted: Accepted, record: QueryRecord) -> Answer | None:
         """Return the kept answer on the current release, which nothing has to be waited for."""
-        loaded = self.store.held(request.environment)
-        if not record.caller.may_use(request.environment):
-            return None
+        loaded = self.views.held(record.caller, request.environment)
         if loaded is None or request.is_volatile or request.snapshot not in {None, loaded.id}:
             return None
-        key = _key(loaded.id, request, accepted)
+        key = _key(loaded.id, loaded.rights, request, accepted)
         if key not in self._cache:
             return None
         entry = self._cache.get(key)
@@ -282,6 +294,7 @@ class QueryService:
         if loaded:
             self._telemetry.metrics.release_loaded(loaded)
         self._cache.keep_only(release_ids)
+        self.views.releases_changed(release_ids)
 
     def _hear(self, ids: dict[str, int]) -> None:
         """Take news from the watcher's thread."""
@@ -360,9 +373,13 @@ class _Query:
         return stamp
 
 
-def _key(release_id: str, request: SqlRequest, accepted: Accepted) -> str:
+def _key(release_id: str, rights: str, request: SqlRequest, accepted: Accepted) -> str:
     return key_of(
-        release_id, request.identity, accepted.encoding, string_views=accepted.string_views
+        release_id,
+        request.identity,
+        accepted.encoding,
+        string_views=accepted.string_views,
+        rights=rights,
     )
 
 

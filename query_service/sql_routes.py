@@ -87,9 +87,8 @@ async def get_sql(request: Request) -> ASGIApp:
     except ValidationError as error:
         raise InvalidRequest(_explain(error)) from error
     accepted = choose_format(_headers(request).get("accept", ""))
-    request.state.caller.require(body.environment)
-    service = _service(request)
-    etag = service.etag(body, accepted)
+    service, caller = _service(request), request.state.caller
+    etag = service.etag(body, accepted, caller)
     caching = {"ETag": etag, "Cache-Control": "private, no-cache"} if etag else NO_STORE
     if etag and weak_match(_headers(request).get("if-none-match", ""), etag):
         service.not_modified(body, _record(request, body, accepted))

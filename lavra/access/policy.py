@@ -52,7 +52,7 @@ class Attribute(_Model):
         description="Values by caller, `kind:name` as in given_to.users; they win over the claim.",
     )
     type: Literal["text", "integer"] = Field(default="text", description="Type of the values.")
-    list: bool = Field(
+    multiple: bool = Field(
         default=False, description="Whether it is a list, for `column in $name`; else one value."
     )
 

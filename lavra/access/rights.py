@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
 
 from lavra.access.caller import Caller
@@ -81,7 +82,7 @@ class Rights:
     tables: Mapping[str, TableRights] = field(default_factory=dict)
     is_everything: bool = False
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Empty for everything; else a hash of what is visible."""
         if self.is_everything:
@@ -253,6 +254,6 @@ def _value(attribute: Attribute, caller: Caller) -> Value | None:
     typed: list[Any] = [item for item in items if type(item) is kind]
     if len(typed) != len(items) or not typed:
         return None  # nothing, or something of another kind: no value is safer than a guess
-    if attribute.list:
+    if attribute.multiple:
         return sorted(set(typed))
     return typed[0] if len(typed) == 1 else None

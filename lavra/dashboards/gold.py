@@ -61,11 +61,12 @@ class _MetricsFile(BaseModel):
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name, SQL type and comment."""
+    """A column: its name, SQL type, comment, and the tags that its model gives it."""
 
     name: str
     type: str
     description: str = ""
+    tags: list[str] = field(default_factory=list)
 
     @property
     def is_time(self) -> bool:
@@ -178,7 +179,8 @@ def gold_of_release(release: Release) -> Gold:
         GoldTable(
             schema=table.schema_name,
             name=table.table_name,
-            columns={c["name"]: Column(c["name"], c["type"], c.get("description") or "")
+            columns={c["name"]: Column(
+                         c["name"], c["type"], c.get("description") or "", c.get("tags") or [])
                      for c in table.columns},
             description=table.description,
             time_column=table.time_column,

@@ -11,6 +11,7 @@ from typing import Any
 from sqlmesh import Context
 from sqlmesh.utils.errors import SQLMeshError
 
+from lavra.access.tags import split_tags
 from lavra.dashboards.gold import GOLD_PREFIX, Column, GoldTable
 
 
@@ -25,7 +26,7 @@ def _table(model: Any) -> GoldTable:
         schema=model.schema_name,
         name=model.view_name,
         columns={
-            name: Column(name, kind.sql(dialect="duckdb"), comments.get(name, ""))
+            name: Column(name, kind.sql(dialect="duckdb"), *split_tags(comments.get(name, "")))
             for name, kind in (model.columns_to_types or {}).items()
         },
         description=model.description or "",

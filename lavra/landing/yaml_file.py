@@ -59,9 +59,7 @@ def load_yaml(path: Path) -> YamlFile:
     return YamlFile(path, content, lines)
 
 
-def validated(
-    model: type[Model], file: YamlFile, *, manual: str = "docs/ingestion.md"
-) -> Model:
+def validated(model: type[Model], file: YamlFile, *, manual: str = "docs/ingestion.md") -> Model:
     """Return a file's content as a model; ``manual`` is the page that describes it.
 
     Raises:

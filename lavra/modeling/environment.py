@@ -13,6 +13,7 @@ from sqlmesh.core.dialect import MacroFunc
 from sqlmesh.core.model import Model, SqlModel
 from sqlmesh.core.snapshot import DeployabilityIndex, Snapshot, SnapshotId
 
+from lavra.access.tags import split_tags
 from lavra.releases.ledger import Evaluation, Inputs
 from lavra.releases.rule import EnvironmentTable
 
@@ -118,6 +119,7 @@ def _table(
     intervals = snapshot.intervals if index.is_representative(snapshot) else snapshot.dev_intervals
     end = intervals[-1][1] if intervals else None
     view = snapshot.fully_qualified_table
+    comments = {name: split_tags(text) for name, text in model.column_descriptions.items()}
     return EnvironmentTable(
         model=snapshot.name,
         schema_name=view.db,
@@ -125,10 +127,11 @@ def _table(
         physical_table=read_table(snapshot, index),
         reads=tables_read(snapshot, snapshots, index),
         description=model.description or "",
-        column_descriptions=dict(model.column_descriptions),
+        column_descriptions={name: text for name, (text, _) in comments.items()},
         grain=[column.name for grain in model.grains for column in grain.find_all(exp.Column)],
         time_column=model.time_column.column.name if model.time_column else None,
         data_through=dt.datetime.fromtimestamp(end / 1000, dt.UTC) if end else None,
+        tags={name: tags for name, (_, tags) in comments.items() if tags},
     )
 
 

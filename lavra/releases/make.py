@@ -174,9 +174,11 @@ def _is_news(
     for name, table in served.items():
         physical = f"{before[name].physical_schema}.{before[name].physical_table}"
         described = {c["name"]: c["description"] for c in before[name].columns}
+        tagged = {c["name"]: c["tags"] for c in before[name].columns if c.get("tags")}
         if (
             table.physical_table != physical
             or table.description != before[name].description
+            or table.tags != tagged
             or any(described.get(k, v) != v for k, v in table.column_descriptions.items())
         ):
             return True

@@ -119,7 +119,13 @@ class _ReleaseSchema(SchemaProvider):  # type: ignore[misc]
             return None
         self._tables_read.add(held.name)
         if name not in self._opened:
-            batches = [b for path in held.segments for b in open_segment(Path(path))[1]]
+            # A restricted release may name fewer columns than the segments it shares have.
+            names = held.schema.names
+            batches = [
+                b if b.schema.names == names else b.select(names)
+                for path in held.segments
+                for b in open_segment(Path(path))[1]
+            ]
             self._opened[name] = _open_outside(
                 lambda: (
                     scanned_table(held, batches, self._bucket)

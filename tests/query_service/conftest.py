@@ -90,9 +90,18 @@ class Lake:
         return int(row[0])
 
 
-def make_lake(root: Path, **overrides: Any) -> Lake:
-    """Make an empty lake below ``root``."""
-    root.mkdir(parents=True, exist_ok=True)
+OPEN_POLICY = """
+roles:
+  everyone:
+    given_to: {everyone: true}
+    grants: [{tables: ["*"], environments: ["*"]}]
+"""
+
+
+def make_lake(root: Path, policy: str = OPEN_POLICY, **overrides: Any) -> Lake:
+    """Make an empty lake below ``root``, whose policy lets everybody see everything."""
+    (root / "access").mkdir(parents=True, exist_ok=True)
+    (root / "access" / "policy.yaml").write_text(policy)
     (root / "lavra.toml").write_text('name = "test"\n')
     settings = load_settings(root, **overrides)
     catalog = open_catalog(settings)
