@@ -183,7 +183,7 @@ class RestrictedWriter:
         if path.exists():
             return path
         if source.segment and not rights.masks:
-            rows = pa.Table.from_batches(*reversed(open_segment(source.segment)))
+            rows = next(source.read())
             keep, _ = self._evaluate(rows, rights)
             if keep is not None and keep.true_count == rows.num_rows:
                 return source.segment
