@@ -18,6 +18,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -164,7 +165,7 @@ class RestrictedWriter:
         for segment in table.segments:
             path = Path(segment)
             yield _Source(path.stem, path.stat().st_size, partial(_of_segment, path), path)
-        for url in table.scanned:
+        for url in chain.from_iterable(table.scanned):
             plain = unquote(url).partition("://")[2]
             files = pafs.LocalFileSystem() if self._storage is None else self._storage.to_pyarrow()
             size = int(files.get_file_info(plain).size * GROWTH)
