@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from query_service.formats import MEDIA_TYPES
 from tests.query_service.conftest import Lake, close_lake, make_lake, query, serving
 
 REFUSED = {"statement_not_allowed", "invalid_sql", "unknown_table", "invalid_request"}
@@ -130,6 +131,90 @@ HOSTILE = [
     "select * from sqlite_master",
     "select * from duckdb_settings()",
     "select * from ducklake_snapshots('lake')",
+    # what DataFusion's own parser knows besides, and what other engines know
+    "copy gold_test.t to '{file}' partitioned by (id)",
+    "copy gold_test.t to '{file}' stored as arrow",
+    "copy (select 1 as a) to '{file}' stored as json options ('format.compression' 'gzip')",
+    "copy gold_test.t to program 'touch {file}'",
+    "copy gold_test.t from program 'id'",
+    "create external table e (a int) stored as csv with order (a) location '{file}'",
+    "create external table e stored as csv location '{file}' options ('has_header' 'true')",
+    "create external table e stored as parquet partitioned by (d) location '/etc/'",
+    "create external table e stored as csv location ('{file}', '{file}')",
+    "create external table if not exists gold_test.t stored as csv location '{file}'",
+    "create temporary view v as select 1",
+    "create materialized view v as select 1",
+    "create function f(int) returns int language sql return $1",
+    "create or replace function abs(double) returns double return 1",
+    "create extension x",
+    "create role r superuser",
+    "create sequence s",
+    "insert overwrite gold_test.t values (1)",
+    "replace into gold_test.t values (1)",
+    "update lake.gold_test.t set id = 9 returning id",
+    "explain format tree copy gold_test.t to '{file}'",
+    "explain format indent insert into gold_test.t values (1)",
+    "explain analyze verbose copy gold_test.t to '{file}'",
+    "explain analyze select * from read_csv('{file}')",
+    "explain analyze create view v as select 1",
+    "explain set datafusion.execution.batch_size = 1",
+    "explain explain drop table gold_test.t",
+    "set datafusion.runtime.memory_limit = '1T'",
+    "set datafusion.execution.target_partitions = 64",
+    "set session authorization postgres",
+    "set role admin",
+    "set local x = 1",
+    "reset all",
+    "reset datafusion.runtime.memory_limit",
+    "show datafusion.runtime.memory_limit",
+    "show all verbose",
+    "show status",
+    "describe '{file}'",
+    "describe information_schema.df_settings",
+    "describe lavra.release",
+    'select * from "information_schema"."df_settings"',
+    "select * from INFORMATION_SCHEMA.DF_SETTINGS",
+    "select (select value from information_schema.df_settings limit 1)",
+    "with s as (select * from information_schema.df_settings) select * from s",
+    "select id from gold_test.t where exists (select 1 from information_schema.df_settings)",
+    "select id from gold_test.t union all select id from lavra.release",
+    "select * from gold_test.t join silver_test.secret using (id)",
+    "select * from lake.ducklake.ducklake_snapshot",
+    "select * from public.held",
+    "select * from datafusion.public.held",
+    "select * from read_avro('{file}')",
+    "select * from read_arrow('{file}')",
+    "select * from lateral read_csv('{file}')",
+    "select * from metadata_cache()",
+    "select * from statistics_cache()",
+    "select * from list_files_cache()",
+    "from '{file}'",
+    "table '{file}'",
+    "select * from `/etc/passwd`",
+    "select * from 'gs://bucket/*.parquet'",
+    "select * from 's3://bucket/x.parquet'",
+    "select current_setting('datafusion.execution.batch_size')",
+    "select getenv('HOME')",
+    "select system('id')",
+    "select pg_sleep(10)",
+    "do $$ begin end $$",
+    "execute immediate 'drop table gold_test.t'",
+    "declare c cursor for select 1",
+    "listen release",
+    "notify release",
+    "discard all",
+    "comment on table gold_test.t is 'x'",
+    "export database 'x'",
+    "checkpoint",
+    "optimize table gold_test.t",
+    "cache table gold_test.t",
+    "/* select 1 */ drop table gold_test.t",
+    "-- select 1\ndrop table gold_test.t",
+    "(drop table gold_test.t)",
+    "explain select 1; drop table gold_test.t",
+    "begin; select 1; commit",
+    "show tables; drop table gold_test.t",
+    "select 1;\n--\n; insert into gold_test.t values (1)",
     # not SQL
     "",
     " ",
@@ -158,24 +243,62 @@ def client(lake: Lake) -> Iterator[httpx.Client]:
 
 
 def test_the_corpus_is_large() -> None:
-    assert len(set(HOSTILE)) >= 60
+    assert len(set(HOSTILE)) == len(HOSTILE) >= 180
 
 
-def test_every_hostile_statement_is_refused(client: httpx.Client, tmp_path: Path) -> None:
+def refused(response: httpx.Response) -> bool:
+    return (
+        response.status_code >= 400
+        and response.headers["Content-Type"] == "application/problem+json"
+        and response.json()["code"] in REFUSED
+    )
+
+
+ACCEPT = [media.split(";")[0] for media in MEDIA_TYPES.values()]
+
+
+@pytest.mark.parametrize(
+    "everywhere", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["in turn", "all"]
+)
+@pytest.mark.timeout(1200)
+def test_every_hostile_statement_is_refused(
+    client: httpx.Client, tmp_path: Path, everywhere: bool
+) -> None:
+    """By POST as JSON, and by each route in a format of its turn; in the soak in every format."""
     target = tmp_path / "written"
     (tmp_path / "read.csv").write_text("a\n1\n")
     wrong = []
-    for statement in HOSTILE:
+    for number, statement in enumerate(HOSTILE):
+        formats = ACCEPT if everywhere else [ACCEPT[number % len(ACCEPT)]]
         for file in (target, tmp_path / "read.csv"):
             sql = statement.replace("{file}", str(file))
-            response = client.post("/v1/sql", json={"sql": sql})
-            if response.status_code < 400 or response.json()["code"] not in REFUSED:
-                wrong.append((sql[:200], response.status_code, response.text[:300]))
+            responses = [client.post("/v1/sql", json={"sql": sql})]
+            for accept in formats:
+                headers = {"Accept": accept}
+                responses += [
+                    client.post("/v1/sql", json={"sql": sql}, headers=headers),
+                    client.get("/v1/sql", params={"query": sql}, headers=headers),
+                ]
+            wrong += [(sql[:200], r.status_code, r.text[:300]) for r in responses if not refused(r)]
             if "{file}" not in statement:
                 break
-    assert not wrong
+    assert not wrong, "\n".join(map(str, wrong))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["read.csv"]
     assert query(client, "select * from gold_test.t")["rows"] == [[1]]
+    assert [t["name"] for t in client.get("/v1/tables").json()["tables"]] == ["t"]
+
+
+def test_what_is_answered_tells_nothing(client: httpx.Client) -> None:
+    for sql in (
+        "show create table gold_test.t",
+        "show columns from information_schema.df_settings",
+        "show columns from lavra.release",
+        "show columns from silver_test.secret",
+        "select * from information_schema.tables where table_schema <> 'gold_test'",
+        "select * from information_schema.columns where table_name = 'secret'",
+        "select * from information_schema.views",
+    ):
+        assert query(client, sql)["rows"] == [], sql
 
 
 def test_parameters_are_values_never_text(client: httpx.Client) -> None:
