@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -138,8 +139,9 @@ def _post(path: str, body: str, port: int) -> bytes:
 @contextmanager
 def _server(command: list[str], folder: Path, ready_url: str) -> Iterator[None]:
     server = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+        command, cwd=folder, env={**os.environ, "LAVRA_SERVICE_ALLOW_LOOPBACK": "true"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     try:
         wait_until(_answers(ready_url), timeout_s=120)
         yield

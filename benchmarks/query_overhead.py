@@ -7,6 +7,7 @@ what is measured.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -86,6 +87,7 @@ def _measure(lake: Lake, rows: int, repeat: int) -> list[Ratio]:
     server = subprocess.Popen(
         [sys.executable, "-m", "lavra", "serve", "--port", str(port)],
         cwd=lake.settings.project,
+        env={**os.environ, "LAVRA_SERVICE_ALLOW_LOOPBACK": "true"},
         stderr=subprocess.DEVNULL,
     )
     try:
