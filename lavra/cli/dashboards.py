@@ -111,6 +111,7 @@ def export() -> None:
         )
     done = exporting.export(drifting.read_state(settings), assets, gold, settings.locale)
     for path, text in done.files.items():
+        (settings.project / path).parent.mkdir(parents=True, exist_ok=True)
         (settings.project / path).write_text(text, "utf-8")
         out.print(f"wrote {path}", markup=False)
     for note in done.notes:

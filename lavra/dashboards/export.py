@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,15 @@ import yaml
 from pydantic import ValidationError
 
 from lavra.dashboards.chart_types import GRAINS, ChartCompiler
-from lavra.dashboards.form import Assets, Chart, Dashboard, Filter, Row, Text
+from lavra.dashboards.export_new import (
+    TYPES,
+    is_noise,
+    name_of,
+    of_its_mode,
+    unnamed_metrics,
+    with_named_metrics,
+)
+from lavra.dashboards.form import ASSETS, Assets, Chart, Dashboard, Filter, Row, Text, in_language
 from lavra.dashboards.freshness import PREFIX
 from lavra.dashboards.identity import chart_uuid, dashboard_uuid, dataset_uuid
 from lavra.dashboards.layout import row_height
@@ -56,6 +64,9 @@ def export(state: State, assets: Assets, gold: Gold, locale: str) -> Exported:
     """
     out = Exported()
     exporter = _Exporter(assets, gold, locale)
+    for key, now in state.now.items():
+        if key.startswith("new_charts "):
+            _new_chart(out, exporter, key.removeprefix("new_charts "), now)
     for name, chart in assets.charts.items():
         key = f"charts {chart_uuid(name)}"
         _one(out, state, key, assets.files["charts", name], chart, exporter.chart)
@@ -88,6 +99,23 @@ def _one(  # noqa: PLR0917 - private, called twice
             out.files[file] = to_yaml(new)
 
 
+def _new_chart(out: Exported, exporter: _Exporter, uuid: str, now: dict[str, Any]) -> None:
+    """Write a chart that somebody made and put on one of our dashboards."""
+    try:
+        chart = exporter.new_chart(now)
+    except (_NoForm, ValidationError) as error:
+        out.notes.append(f"new chart {now['title']}: cannot be written in our form: {error}")
+        return
+    name = name_of(now["title"], exporter.charts.values())
+    exporter.charts[uuid] = name
+    exporter.assets.charts[name] = chart
+    out.files[ASSETS / "charts" / f"{name}.yaml"] = to_yaml(chart)
+    out.notes.append(
+        f"new chart {now['title']}: the next import makes it anew from {name}.yaml; "
+        "the one made in Superset is then on no dashboard, and can be deleted there"
+    )
+
+
 def to_yaml(form: Chart | Dashboard) -> str:
     """Write a chart or dashboard as a person would: no defaults, short lists on one line."""
     plain = form.model_dump(exclude_defaults=True, mode="json")
@@ -98,9 +126,9 @@ def to_yaml(form: Chart | Dashboard) -> str:
 
 class _Exporter:
     def __init__(self, assets: Assets, gold: Gold, locale: str) -> None:
-        self.assets = assets
         self.gold = gold
         self.locale = locale
+        self.assets = replace(assets, charts=dict(assets.charts))
         self.charts = {chart_uuid(name): name for name in assets.charts}
         self.freshness = {chart_uuid(f"{PREFIX}{slug}") for slug in assets.dashboards}
         self.tables = {dataset_uuid(name): table for name, table in gold.tables.items()}
@@ -127,7 +155,7 @@ class _Exporter:
         options = old.options | {
             name: value
             for name, value in sorted(edited.items())
-            if not self._read_param(fields, old, name, value)
+            if not self._read_param(fields, old.compare_label, name, value)
         }
         fields["options"] = options
         new = Chart.model_validate(fields)
@@ -136,6 +164,32 @@ class _Exporter:
         if missed:
             new = new.model_copy(update={"options": options | missed})
         return new
+
+    def new_chart(self, now: dict[str, Any]) -> Chart:
+        """Return a chart that was made in the editor, without what the editor adds of itself."""
+        table = self.tables.get(now["dataset"])
+        if table is None:
+            raise _NoForm("its dataset is none of ours")
+        if now["viz_type"] not in TYPES:
+            raise _NoForm(f"there is no form of {now['viz_type']}")
+        params = with_named_metrics(now["params"], table)
+        if now["viz_type"] == "table":
+            params = of_its_mode(params)
+        if unnamed := unnamed_metrics(params):
+            raise _NoForm(
+                f"{', '.join(unnamed)} is no metric of {table.full_name}; "
+                "define it in metrics.yaml and choose it there"
+            )
+        fields: dict[str, Any] = {
+            "title": now["title"], "type": TYPES[now["viz_type"]],
+            "dataset": self._short_name(table), "description": now["description"] or "",
+        }  # fmt: skip
+        told = {name: value for name, value in params.items() if not is_noise(name, value)}
+        rest = {n: v for n, v in told.items() if not self._read_param(fields, "", n, v)}
+        made = Chart.model_validate(fields)
+        written = ChartCompiler(made, table, self.locale).params()
+        options = {name: value for name, value in rest.items() if written.get(name) != value}
+        return made.model_copy(update={"options": options})
 
     def _texts(self, fields: dict[str, Any], imported: dict[str, Any], now: dict[str, Any]) -> None:
         for name in ("title", "description"):
@@ -146,7 +200,7 @@ class _Exporter:
         return {**old, self.locale: new} if isinstance(old, dict) else new
 
     def _read_param(  # noqa: C901 - one line for each field
-        self, fields: dict[str, Any], old: Chart, name: str, value: Any
+        self, fields: dict[str, Any], label: Text, name: str, value: Any
     ) -> bool:
         """Put one edited parameter into our fields; False when none of them is its place."""
         if name in {"metric", "metrics"}:
@@ -161,7 +215,7 @@ class _Exporter:
         elif name in {"x_axis", "column"} and isinstance(value, str):
             fields["x"] = value
         elif name in _LABELS:
-            fields["compare_label"] = self._text(old.compare_label, value or "")
+            fields["compare_label"] = self._text(label, value or "")
         elif name in _FORMATS and value:
             fields["format"] = value
         elif name == "order_by_cols":
@@ -187,7 +241,7 @@ class _Exporter:
         fields["cross_filters"] = bool(metadata.get("cross_filters_enabled", True))
         fields["color_scheme"] = metadata.get("color_scheme") or old.color_scheme
         if now["position"] != imported["position"]:
-            fields["rows"] = self._rows(old, now["position"])
+            fields |= self._layout(old, now["position"])
         key = "native_filter_configuration"
         if metadata.get(key) != before.get(key):
             known = {f"NATIVE_FILTER-{n}": item for n, item in enumerate(old.filters, start=1)}
@@ -196,30 +250,62 @@ class _Exporter:
             ]
         return Dashboard.model_validate(fields)
 
-    def _rows(self, old: Dashboard, position: dict[str, Any]) -> list[dict[str, Any]]:
-        # The first row is the compiler's own, about how fresh the data is.
-        texts = {f"MARKDOWN-{n}": row for n, row in enumerate(old.rows, start=2) if row.text}
+    def _layout(self, old: Dashboard, position: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields ``rows`` and ``tabs`` of a layout; tabs may stand at its root."""
+        texts = _texts_of(old)
+        top = position["ROOT_ID"]["children"]
+        blocks = position["GRID_ID"]["children"] if "GRID_ID" in top else top
         rows: list[dict[str, Any]] = []
-        for row_id in position["GRID_ID"]["children"]:
-            if position[row_id]["type"] != "ROW":
-                raise _NoForm(f"its layout has a {position[row_id]['type'].lower()}")
-            children = [position[child] for child in position[row_id]["children"]]
-            charts = {}
-            for child in children:
-                meta = child["meta"]
-                if meta.get("uuid") in self.freshness:
-                    continue
-                if child["type"] == "MARKDOWN" and len(children) == 1:
-                    kept = texts.get(child["id"])
-                    rows.append({"text": self._text(kept.text if kept else "", meta["code"])})
-                elif child["type"] != "CHART" or meta.get("uuid") not in self.charts:
-                    raise _NoForm(f"its layout has a {child['type'].lower()} that is none of ours")
-                else:
-                    charts[self.charts[meta["uuid"]]] = meta["width"]
-            if charts:
-                height = max(child["meta"]["height"] for child in children)
-                usual = row_height(Row(charts=charts), self.assets.charts)
-                rows.append({"charts": charts} | ({} if height == usual else {"height": height}))
+        tabs: list[dict[str, Any]] = []
+        for block in blocks:
+            kind = position[block]["type"]
+            if kind == "TABS" and not tabs:
+                tabs = [
+                    self._tab(old, position[tab], number, texts, position)
+                    for number, tab in enumerate(position[block]["children"])
+                ]
+            elif kind == "ROW" and not tabs:
+                rows += self._row(position[block], texts, position)
+            else:
+                raise _NoForm(f"its layout has a {kind.lower()}" + " after tabs" * bool(tabs))
+        return {"rows": rows, "tabs": tabs}
+
+    def _tab(
+        self, old: Dashboard, tab: dict[str, Any], number: int, texts: dict[str, Text],
+        position: dict[str, Any],
+    ) -> dict[str, Any]:  # fmt: skip
+        rows = []
+        for name in tab["children"]:
+            if position[name]["type"] != "ROW":
+                raise _NoForm(f"a tab of its layout has a {position[name]['type'].lower()}")
+            rows += self._row(position[name], texts, position)
+        kept: Text = old.tabs[number].title if number < len(old.tabs) else ""
+        shown = tab["meta"].get("text") or tab["meta"].get("defaultText") or f"Tab {number + 1}"
+        same = in_language(kept, self.locale) == shown
+        return {"title": kept if same else self._text(kept, shown), "rows": rows}
+
+    def _row(
+        self, row: dict[str, Any], texts: dict[str, Text], position: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        children = [position[child] for child in row["children"]]
+        charts = {}
+        for child in children:
+            meta = child["meta"]
+            if meta.get("uuid") in self.freshness:
+                continue
+            if child["type"] == "MARKDOWN" and len(children) == 1:
+                kept = texts.get(child["id"], "")
+                same = in_language(kept, self.locale) == meta["code"]
+                rows.append({"text": kept if same else self._text(kept, meta["code"])})
+            elif child["type"] != "CHART" or meta.get("uuid") not in self.charts:
+                raise _NoForm(f"its layout has a {child['type'].lower()} that is none of ours")
+            else:
+                charts[self.charts[meta["uuid"]]] = meta["width"]
+        if charts:
+            height = max(child["meta"]["height"] for child in children)
+            usual = row_height(Row(charts=charts), self.assets.charts)
+            rows.append({"charts": charts} | ({} if height == usual else {"height": height}))
         return rows
 
     def _filter(self, item: dict[str, Any], old: Filter | None) -> dict[str, Any]:
@@ -245,6 +331,13 @@ class _Exporter:
 
     def _short_name(self, table: GoldTable) -> str:
         return table.name if self.gold.find(table.name) else table.full_name
+
+
+def _texts_of(old: Dashboard) -> dict[str, Text]:
+    """Return the texts in a dashboard's layout by the names that the compiler gave them."""
+    # The first row is the compiler's own, about how fresh the data is.
+    rows = enumerate((row for _, row in old.places), start=2)
+    return {f"MARKDOWN-{number}": row.text for number, row in rows if row.text}
 
 
 def _conditions(filters: Any) -> tuple[list[str], str]:

@@ -29,7 +29,7 @@ def main(task_file: str) -> int:
         owned = json.loads(notes.get("owned") or "{}")
         outcome = {
             "imported": json.loads(notes.get("imported") or "{}"),
-            "now": snapshot.take(owned) if owned else {},
+            "now": snapshot.take(owned) | snapshot.placed_on(owned) if owned else {},
             "assets_digest": notes.get("assets"),
         }
     Path(task["outcome_file"]).write_text(json.dumps(outcome, default=str), "utf-8")

@@ -32,6 +32,21 @@ def take(owned: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def placed_on(owned: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
+    """Return the charts that people put on the owned dashboards, as ``new_charts <uuid>``."""
+    from superset.models.dashboard import Dashboard
+
+    from superset import db
+
+    dashboards = db.session.query(Dashboard).filter(Dashboard.uuid.in_(owned["dashboards"]))
+    return {
+        f"new_charts {chart.uuid}": _chart(chart)
+        for dashboard in dashboards
+        for chart in dashboard.slices
+        if str(chart.uuid) not in owned["charts"]
+    }
+
+
 def _chart(chart: Any) -> dict[str, Any]:
     params = json.loads(chart.params or "{}")
     return {
@@ -60,9 +75,12 @@ def _dashboard(dashboard: Any) -> dict[str, Any]:
             if "datasetId" in target:
                 target["dataset"] = datasets.get(target.pop("datasetId"))
     position = json.loads(dashboard.position_json or "{}")
+    uuids = {chart.id: str(chart.uuid) for chart in dashboard.slices}
     for node in position.values():
         if isinstance(node, dict):
-            node.get("meta", {}).pop("chartId", None)
+            number = node.get("meta", {}).pop("chartId", None)
+            if number in uuids:  # the editor writes numbers only
+                node["meta"].setdefault("uuid", uuids[number])
     return {
         "title": dashboard.dashboard_title,
         "description": dashboard.description,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,13 +139,135 @@ def test_what_has_no_form_is_said(
     now = deepcopy(imported)
     now[CHART_KEY]["viz_type"] = "mixed_timeseries"
     position = now[BOARD_KEY]["position"]
-    position["TABS-1"] = {"id": "TABS-1", "type": "TABS", "children": [], "meta": {}}
-    position["GRID_ID"]["children"].append("TABS-1")
+    position["COLUMN-1"] = {"id": "COLUMN-1", "type": "COLUMN", "children": [], "meta": {}}
+    position["ROW-2"]["children"].append("COLUMN-1")
     done = run(loaded, imported, now)
     assert done.files == {}
     assert [note.split(": ")[0] for note in done.notes] == [CHARTS, BOARD]
     del now[CHART_KEY]
     assert "was deleted in Superset" in run(loaded, imported, now).notes[0]
+
+
+def test_tabs_made_in_the_editor(
+    loaded: tuple[Assets, Gold], imported: dict[str, dict[str, Any]]
+) -> None:
+    now = deepcopy(imported)
+    position = now[BOARD_KEY]["position"]
+    # As the editor does it: tabs take the place of the grid, with the rows in them.
+    rows = position["GRID_ID"]["children"]
+    position |= {
+        "TABS-x": {"id": "TABS-x", "type": "TABS", "children": ["TAB-a", "TAB-b"], "meta": {}},
+        "TAB-a": {"id": "TAB-a", "type": "TAB", "children": rows[:2], "meta": {"text": "Money"}},
+        "TAB-b": {"id": "TAB-b", "type": "TAB", "children": rows[2:],
+                  "meta": {"defaultText": "Tab title"}},
+    }  # fmt: skip
+    position["ROOT_ID"]["children"] = ["TABS-x"]
+    position["GRID_ID"]["children"] = []
+    done = run(loaded, imported, now)
+    board = parse(done.files[Path(BOARD)], Dashboard)
+    assert board.rows == []
+    assert [tab.title for tab in board.tabs] == ["Money", "Tab title"]
+    assert [row.charts for tab in board.tabs for row in tab.rows] == [{"revenue": 8}, {}]
+
+    # What is imported from that file is what would be exported: nothing more to write.
+    assets, gold = loaded
+    again = replace(assets, dashboards={"shop": board})
+    compiled = yaml.safe_load(
+        BundleCompiler(again, gold, uri="lavra://h/prod").files()["dashboards/shop.yaml"]
+    )
+    now = {BOARD_KEY: imported[BOARD_KEY] | {"position": compiled["position"]}}
+    assert export(State(now, now, None), again, gold, "en").files == {}
+    touched = deepcopy(now)
+    touched[BOARD_KEY]["position"]["TAB-1"]["meta"]["text"] = "Cash"
+    done = export(State(now, touched, None), again, gold, "en")
+    board = parse(done.files[Path(BOARD)], Dashboard)
+    assert [tab.title for tab in board.tabs] == ["Cash", "Tab title"]
+    assert board.tabs[1] == again.dashboards["shop"].tabs[1]
+
+
+EDITORS_CHART = {
+    "viz_type": "echarts_timeseries_bar", "x_axis": "day", "time_grain_sqla": "P1W",
+    "metrics": [{"expressionType": "SIMPLE", "column": {"column_name": "amount"},
+                 "aggregate": "SUM", "label": "SUM(amount)"}],
+    "groupby": ["state"], "row_limit": 10_000, "order_desc": True, "truncate_metric": True,
+    "adhoc_filters": [{"clause": "WHERE", "expressionType": "SIMPLE", "subject": "day",
+                       "operator": "TEMPORAL_RANGE", "comparator": "Last quarter"}],
+    "show_legend": True, "rich_tooltip": True, "x_axis_title_margin": 15, "zoomable": False,
+    "extra_form_data": {}, "annotation_layers": [], "y_axis_title": "Reais",
+}  # fmt: skip
+
+
+def _with_new_chart(
+    imported: dict[str, dict[str, Any]], params: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    now = deepcopy(imported)
+    dataset = now[CHART_KEY]["dataset"]
+    now["new_charts 1-2-3"] = {
+        "title": "Receita por São Paulo", "description": None, "dataset": dataset,
+        "viz_type": params["viz_type"], "params": params,
+    }  # fmt: skip
+    position = now[BOARD_KEY]["position"]
+    meta = position["CHART-revenue"]["meta"] | {"uuid": "1-2-3", "width": 4}
+    position["CHART-ui"] = {"id": "CHART-ui", "type": "CHART", "children": [], "meta": meta}
+    position["ROW-2"]["children"].append("CHART-ui")
+    return now
+
+
+def test_a_chart_made_in_the_editor_and_put_on_a_dashboard(
+    loaded: tuple[Assets, Gold], imported: dict[str, dict[str, Any]]
+) -> None:
+    done = run(loaded, imported, _with_new_chart(imported, EDITORS_CHART))
+    file = Path("superset/assets/charts/receita_por_sao_paulo.yaml")
+    assert done.files[file].splitlines() == [
+        "title: Receita por São Paulo", "type: bar", "dataset: orders", "metrics: [revenue]",
+        "x: day", "grain: week", "by: [state]", "period: Last quarter", "limit: 10000",
+        "options: {y_axis_title: Reais}",
+    ]  # fmt: skip
+    board = parse(done.files[Path(BOARD)], Dashboard)
+    assert board.rows[0].charts == {"revenue": 8, "receita_por_sao_paulo": 4}
+
+    # Imported, it is what the file says: there is nothing more to write.
+    assets, gold = loaded
+    chart = parse(done.files[file], Chart)
+    again = replace(
+        assets,
+        charts={**assets.charts, "receita_por_sao_paulo": chart},
+        dashboards={"shop": board},
+        files={**assets.files, ("charts", "receita_por_sao_paulo"): file},
+    )
+    compiler = BundleCompiler(again, gold, uri="lavra://h/prod")
+    compiled = yaml.safe_load(compiler.files()["charts/receita_por_sao_paulo.yaml"])
+    key = f"charts {chart_uuid('receita_por_sao_paulo')}"
+    now = {key: {"title": chart.title, "description": None, "viz_type": compiled["viz_type"],
+                 "dataset": compiled["dataset_uuid"], "params": compiled["params"]}}  # fmt: skip
+    assert export(State(now, now, None), again, gold, "en").files == {}
+    assert compiled["params"]["y_axis_title"] == "Reais"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"viz_type": "world_map"}, "there is no form of world_map"),
+        (
+            {
+                "metrics": [
+                    {"expressionType": "SQL", "sqlExpression": "max(amount)", "label": "Top"}
+                ]
+            },
+            "Top is no metric of gold_shop.orders; define it in metrics.yaml",
+        ),
+    ],
+)
+def test_a_new_chart_without_a_form_is_said(
+    loaded: tuple[Assets, Gold],
+    imported: dict[str, dict[str, Any]],
+    change: dict[str, Any],
+    expected: str,
+) -> None:
+    done = run(loaded, imported, _with_new_chart(imported, EDITORS_CHART | change))
+    assert done.files == {}
+    assert expected in done.notes[0]
+    assert "none of ours" in done.notes[1]
 
 
 def test_the_shipped_files_survive_writing_and_reading() -> None:
