@@ -71,15 +71,10 @@ def check_reachable(settings: Settings) -> None:
         raise ConfigurationError("LAVRA_SERVICE_TLS_KEY is set without its certificate.")
     if settings.service_host in {"127.0.0.1", "::1", "localhost"} or settings.oidc_issuers:
         return
-    catalog = open_catalog(settings)
-    try:
-        with catalog.connect() as connection:
-            now = datetime.now(UTC)
-            if any(key.state(now) == "active" for key in list_keys(connection)):
-                return
-    finally:
-        if catalog.server:
-            catalog.server.leave()
+    with open_catalog(settings).connect() as connection:
+        now = datetime.now(UTC)
+        if any(key.state(now) == "active" for key in list_keys(connection)):
+            return
     raise ConfigurationError(
         f"The service would listen on {settings.service_host}, where others reach it, and there "
         "is neither an API key nor a token issuer.",

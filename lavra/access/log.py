@@ -98,8 +98,8 @@ def list_entries(
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
             "select * from lavra.access_log where (%s::text is null or caller = %s) "
-            "and at >= coalesce(%s, '-infinity') and (outcome = 'refused' or not %s) "
-            "order by at desc limit %s",
+            "and at >= coalesce(%s::timestamptz, '-infinity') "
+            "and (outcome = 'refused' or not %s::bool) order by at desc limit %s",
             (user, user, since, refused, limit),
         ).fetchall()
     return [row | {"id": row["id"].hex} for row in rows]

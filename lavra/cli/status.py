@@ -77,6 +77,8 @@ def _service_line(service: dict[str, Any]) -> str:
         return f"service   down at {service['url']}"
     if not service["ready"]:
         return f"service   running at {service['url']}, nothing loaded yet"
+    if service["snapshot"] is None:
+        return f"service   ready at {service['url']}; a key would tell more (LAVRA_SERVICE_KEY)"
     return (
         f"service   running at {service['url']}: release {service['snapshot']}, "
         f"{service['tables']} tables, data through {service['data_through'] or 'unknown'}"

@@ -73,11 +73,11 @@ def service_state(url: str, headers: dict[str, str] | None = None) -> dict[str, 
         "snapshot": None, "data_through": None, "tables": None,
     }  # fmt: skip
     state["running"] = _get(f"{url}/healthz") is not None
-    snapshot = _get(f"{url}/v1/snapshot", headers) if state["running"] else None
+    state["ready"] = state["running"] and _get(f"{url}/readyz") is not None
+    snapshot = _get(f"{url}/v1/snapshot", headers) if state["ready"] else None
     if snapshot is not None:
         answer = snapshot.json()
         state |= {
-            "ready": True,
             "snapshot": answer.get("id"),
             "data_through": answer.get("data_through"),
         }

@@ -139,15 +139,17 @@ def serving(
 
     listener = listen("127.0.0.1", 0)
     app = create_app(settings.model_copy(update={"service_allow_loopback": loopback}))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, proxy_headers=False))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False)
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
         with httpx.Client(base_url=url, timeout=60) as client:
-            wait_until(lambda: server.started or not thread.is_alive())
+            wait_until(lambda: server.started or not thread.is_alive(), timeout_s=120)
             if ready:
-                wait_until(lambda: client.get("/readyz").status_code == 200)
+                wait_until(lambda: client.get("/readyz").status_code == 200, timeout_s=120)
             yield client
     finally:
         server.should_exit = True

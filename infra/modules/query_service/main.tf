@@ -135,7 +135,11 @@ locals {
     load_balancer = "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
   }[var.ingress]
 
-  environment = merge(var.settings, {
+  environment = merge({
+    # The service may only read the catalog; Cloud Logging keeps the record, by these lines.
+    LAVRA_ACCESS_LOG      = "stdout"
+    LAVRA_SERVICE_PROXIES = "1" # Cloud Run's own front end
+    }, var.settings, {
     LAVRA_LAKE_URL                = var.lake_url
     LAVRA_SERVICE_ENGINES         = tostring(local.engines)
     LAVRA_SERVICE_HOST            = "0.0.0.0"

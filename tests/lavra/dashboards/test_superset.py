@@ -7,6 +7,7 @@ import pytest
 from lavra.dashboards import superset
 from tests.browser import keep, log_in, open_browser, open_dashboard
 from tests.lavra.dashboards.conftest import RunningSuperset
+from tests.query_service.conftest import wait_until
 
 TILES = 13
 """Twelve charts, and the row that says how fresh they are."""
@@ -17,6 +18,20 @@ def test_every_chart_answers_with_rows(running_superset: RunningSuperset) -> Non
         found = client.check({"commerce"})
     assert len(found) >= 8
     assert [item for item in found if not item.is_good] == []
+
+
+def test_the_service_knows_which_user_asked(running_superset: RunningSuperset) -> None:
+    with running_superset.client() as client:
+        client.check({"commerce"})
+
+    def recorded() -> list[tuple[str, str]]:
+        with running_superset.lake.catalog.connect() as connection:
+            return connection.execute(
+                "select distinct kind, caller from lavra.access_log where event = 'query'"
+            ).fetchall()
+
+    wait_until(recorded)
+    assert recorded() == [("superset", "admin")]
 
 
 def test_bootstrap_says_what_it_did_and_skips_it_next_time(
