@@ -223,6 +223,7 @@ def service_of(lake: Lake) -> Iterator[tuple[psutil.Process, httpx.Client]]:
         "LAVRA_SERVICE_QUERY_MEMORY_MB": "16",
         "LAVRA_SERVICE_RESULT_CACHE_MB": "8",
         "LAVRA_LOG_LEVEL": "warning",
+        "LAVRA_SERVICE_ALLOW_LOOPBACK": "true",
     }
     command = [sys.executable, "-m", "lavra", "serve", "--port", str(port)]
     process = subprocess.Popen(command, cwd=lake.settings.project, env=environment)
