@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lavra.cli import access_policy
 from lavra.cli.console import print_json, print_table
 from lavra.errors import AccessError
 
@@ -19,6 +20,11 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         name="access", help="Who may see what, and the record of it.", no_args_is_help=True
     )
+    group.command("lint")(access_policy.lint_command)
+    group.command("test")(access_policy.run_tests_command)
+    group.command("explain")(access_policy.explain_command)
+    group.command("diff")(access_policy.diff_command)
+    group.command("schema", hidden=True)(access_policy.schema_command)
     group.command("log")(log_command)
     app.add_typer(group)
 

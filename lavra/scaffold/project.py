@@ -72,6 +72,7 @@ def plan_project(
             copied={plan.name for source in sources if source.is_copied for plan in source.plans},
             gold={plan.name: _gold_of(plan, models) for plan in plans},
         ),
+        "access/policy.yaml": render("access.yaml", title=naming.title(name)),
         **{source.path: source.yaml() for source in sources},
         "sqlmesh_project/config.py": render("config.py"),
         **{model.path: model.sql() for model in models},

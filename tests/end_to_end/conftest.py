@@ -22,7 +22,7 @@ from lavra.workloads.commerce.source import DATABASE, source_server
 from tests.conftest import free_port
 
 ROOT = Path(__file__).parents[2]
-DECLARATIONS = ("airbyte", "sqlmesh_project", "superset", "lavra.toml")
+DECLARATIONS = ("access", "airbyte", "sqlmesh_project", "superset", "lavra.toml")
 PROGRAMS = Path(sys.executable).parent
 SCALE = "0.02"
 

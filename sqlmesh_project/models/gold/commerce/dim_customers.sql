@@ -66,8 +66,8 @@ WITH customers AS (
 )
 SELECT
   customer_id::BIGINT AS customer_id, /* The customer */
-  name::TEXT AS name, /* Full name */
-  email::TEXT AS email, /* Electronic mail address; NULL where there is no valid one */
+  name::TEXT AS name, /* Full name #pii */
+  email::TEXT AS email, /* Electronic mail address; NULL where there is no valid one #pii */
   city::TEXT AS city, /* City */
   state::TEXT AS state, /* State, two letters; NULL where it is unknown */
   signed_up_on::DATE AS signed_up_on, /* The business day of the sign-up */

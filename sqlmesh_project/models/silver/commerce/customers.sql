@@ -22,9 +22,9 @@ WITH checked AS (
 )
 SELECT
   customer_id::BIGINT AS customer_id, /* The customer */
-  name::TEXT AS name, /* Full name */
-  email::TEXT AS email, /* Electronic mail address in lower case; NULL where the shop holds no valid one */
-  phone::TEXT AS phone, /* Telephone number */
+  name::TEXT AS name, /* Full name #pii */
+  email::TEXT AS email, /* Electronic mail address in lower case; NULL where the shop holds no valid one #pii */
+  phone::TEXT AS phone, /* Telephone number #pii */
   city::TEXT AS city, /* City */
   state::TEXT AS state, /* State, two letters; NULL where the shop holds no valid one */
   marketing_opt_in::BOOLEAN AS marketing_opt_in, /* Whether the customer agreed to be written to */
