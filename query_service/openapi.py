@@ -137,9 +137,6 @@ _HEADERS = [
         "X-Lavra-Query-Id", {"type": "string", "pattern": "^[A-Za-z0-9_-]{8,64}$"},
         "The id that the query shall have.", "header",
     ),
-    _parameter(
-        "X-Lavra-Caller", {"type": "string"}, "On whose behalf: callers take turns.", "header"
-    ),
     _parameter("traceparent", {"type": "string"}, "The caller's span (W3C).", "header"),
 ]  # fmt: skip
 

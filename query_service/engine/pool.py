@@ -183,24 +183,30 @@ class ProcessPool:
         self._idle.append(worker)
         self._freed.set()
 
-    def _replace(self, worker: _Worker) -> None:
-        """Kill an engine in the background and start another."""
+    def _replace(self, worker: _Worker) -> asyncio.Future[int]:
+        """Kill an engine in the background and start another; return its exit status to come."""
+        status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
         async def replace() -> None:
-            await self._kill(worker)
+            try:
+                status.set_result(await self._kill(worker))
+            finally:
+                if not status.done():
+                    status.set_result(0)
             await self._add()
 
-        if not self._closing:
+        if self._closing:
+            status.set_result(0)
+        else:
             task = asyncio.create_task(replace())
             self._replacing.add(task)
             task.add_done_callback(self._replacing.discard)
+        return status
 
     async def _died(self, worker: _Worker) -> Failed:
         """Bury an engine that ended by itself or was killed by the guard; say why."""
-        status = await self._kill(worker)
-        task = asyncio.create_task(self._add())
-        self._replacing.add(task)
-        task.add_done_callback(self._replacing.discard)
+        # A query that is given up meanwhile must not leave the pool without a successor.
+        status = await asyncio.shield(self._replace(worker))
         if worker.cancelled:
             return Failed(QueryCancelled.code, "The query was cancelled.")
         if worker.over_memory or status in {-signal.SIGKILL, -signal.SIGABRT}:

@@ -106,6 +106,37 @@ def test_an_engine_killed_from_outside_is_replaced(release: str, tmp_path: Path)
     asyncio.run(scenario())
 
 
+def test_a_query_given_up_while_its_engine_is_buried_costs_no_engine(
+    release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with pool(tmp_path, count=1) as engine:
+            burying, go_on = asyncio.Event(), asyncio.Event()
+            kill = engine._kill
+
+            async def slow(worker: Any) -> int:
+                burying.set()
+                await go_on.wait()
+                return await kill(worker)
+
+            monkeypatch.setattr(engine, "_kill", slow)
+            before = engine.pids
+            query = asyncio.create_task(run(engine, release, EXPLODING))
+            await asyncio.sleep(0.3)
+            busy = next(worker.pid for worker in engine._workers if worker.busy)
+            os.kill(busy, signal.SIGKILL)
+            await burying.wait()
+            query.cancel()
+            await asyncio.wait({query})
+            assert query.cancelled()
+            go_on.set()
+            await until(lambda: len(engine.pids) == len(before) and busy not in engine.pids, 30)
+            data, _ = await run(engine, release, "select max(id) from g.t")
+            assert b"[199999]" in data
+
+    asyncio.run(scenario())
+
+
 def test_a_join_over_budget_says_so_and_aggregates_spill(release: str, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with pool(tmp_path, count=1, megabytes=6) as engine:
