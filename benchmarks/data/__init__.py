@@ -1,0 +1,1 @@
+"""Data that the benchmarks and the long tests make on the spot."""
