@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-
 from benchmarks.clients.load import Load, run_load
+from benchmarks.clients.servers import post, roapi_command, running_server
 from benchmarks.ratio import Ratio
 from tests.conftest import free_port
-from tests.query_service.conftest import Lake, close_lake, make_lake, wait_until
+from tests.query_service.conftest import Lake, close_lake, make_lake
 
 CLIENTS = 32
 MOST_P99_MS = 50
@@ -105,9 +99,9 @@ def _measure(lake: Lake, folder: Path, rows: int, seconds: float) -> list[Ratio]
 def _ours(lake: Lake, seconds: float) -> Load:
     port = free_port()
     command = [sys.executable, "-m", "lavra", "serve", "--port", str(port)]
-    with _server(command, lake.settings.project, f"http://127.0.0.1:{port}/readyz"):
+    with running_server(command, lake.settings.project, f"http://127.0.0.1:{port}/readyz"):
         requests = [
-            _post("/v1/sql", json.dumps({"sql": q.format(t="gold_test.daily")}), port)
+            post("/v1/sql", json.dumps({"sql": q.format(t="gold_test.daily")}), port)
             for q in QUERIES
         ]
         return _warm_then_load(port, requests, seconds)
@@ -115,46 +109,12 @@ def _ours(lake: Lake, seconds: float) -> Load:
 
 def _roapi(parquet: Path, seconds: float) -> Load:
     port = free_port()
-    program = shutil.which("roapi")
-    command = [program] if program else ["uv", "tool", "run", "roapi==0.12.7"]
-    command += ["-a", f"127.0.0.1:{port}", "-p", f"127.0.0.1:{free_port()}"]
-    command += ["--addr-flight-sql", f"127.0.0.1:{free_port()}", "-t", f"daily={parquet}"]
-    with _server(command, parquet.parent, f"http://127.0.0.1:{port}/api/schema"):
-        requests = [_post("/api/sql", q.format(t="daily"), port) for q in QUERIES]
+    command = roapi_command(port, [f"daily={parquet}"])
+    with running_server(command, parquet.parent, f"http://127.0.0.1:{port}/api/schema"):
+        requests = [post("/api/sql", q.format(t="daily"), port) for q in QUERIES]
         return _warm_then_load(port, requests, seconds)
 
 
 def _warm_then_load(port: int, requests: list[bytes], seconds: float) -> Load:
     run_load(port, requests, 4, seconds / 4)
     return run_load(port, requests, CLIENTS, seconds)
-
-
-def _post(path: str, body: str, port: int) -> bytes:
-    return (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: application/json\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body.encode())}\r\n\r\n{body}"
-    ).encode()
-
-
-@contextmanager
-def _server(command: list[str], folder: Path, ready_url: str) -> Iterator[None]:
-    server = subprocess.Popen(
-        command, cwd=folder, env={**os.environ, "LAVRA_SERVICE_ALLOW_LOOPBACK": "true"},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        wait_until(_answers(ready_url), timeout_s=120)
-        yield
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-def _answers(url: str) -> Callable[[], bool]:
-    def answers() -> bool:
-        try:
-            return httpx.get(url, timeout=5).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    return answers

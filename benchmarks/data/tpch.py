@@ -87,4 +87,4 @@ def qualified(sql: str, schema: str, tables: Iterable[str] = TABLES) -> str:
             table.set("db", exp.to_identifier(schema))
             if not table.alias:
                 table.set("alias", exp.TableAlias(this=exp.to_identifier(table.name)))
-    return tree.sql(dialect="duckdb")
+    return str(tree.sql(dialect="duckdb"))

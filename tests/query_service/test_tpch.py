@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.data.tpch import DASHBOARD, TABLES, load_tpch, qualified, tpch_queries
-from tests.query_service.conftest import close_lake, make_lake, serving
+from tests.query_service.conftest import close_lake, make_lake, serving, wait_until
 
 SCHEMA = "gold_tpch"
 FORMATS = {
@@ -48,7 +48,8 @@ def serve_tpch(
             for name, sql in queries.items()
         }
         lake.release(tables=[(SCHEMA, table) for table in TABLES])
-        with serving(lake.settings) as client:
+        with serving(lake.settings, ready=False) as client:
+            wait_until(lambda: client.get("/readyz").status_code == 200, timeout_s=600)
             yield client, answers
     finally:
         close_lake(lake)

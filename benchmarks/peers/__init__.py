@@ -1,0 +1,1 @@
+"""Other engines that answer the same queries, each in a process of its own."""
