@@ -23,7 +23,8 @@ check: .venv/.installed  ## Lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/.installed  ## Time what must be fast, as ratios (ARGS="plan --strict")
+bench: .venv/.installed  ## Time what must be fast, as ratios (ARGS="plan --strict"); --report writes docs/benchmarks.md
+	@$(UV) sync --quiet --locked --inexact --group bench
 	$(BIN)/python -m benchmarks $(ARGS)
 
 soak: .venv/.installed browser  ## Run the long tests

@@ -21,9 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.ratio import Ratio
+from benchmarks.report import write_report
 
 FOLDER = Path(__file__).parent
-_NOT_BENCHMARKS = {"__init__", "__main__", "ratio"}
+ROOT = FOLDER.parent
+_NOT_BENCHMARKS = {"__init__", "__main__", "ratio", "report"}
 
 
 def names() -> list[str]:
@@ -66,10 +68,15 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", nargs="*", choices=[*names(), []], help="default: all")
     parser.add_argument("--json", type=Path, help="write the ratios to this file as well")
+    parser.add_argument(
+        "--report", action="store_true", help="write docs/benchmarks.md and its plot"
+    )
     parser.add_argument("--strict", action="store_true", help="a missed aim exits with 1")
     arguments = parser.parse_args(argv)
     results, failed = run(arguments.name or names())
     Console(width=None if sys.stdout.isatty() else 200).print(table(results))
+    if arguments.report:
+        write_report(results, ROOT / "docs")
     if arguments.json:
         lines = [
             {"benchmark": name, **asdict(r), "ratio": r.ratio, "met": r.met}

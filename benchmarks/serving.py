@@ -32,6 +32,7 @@ ARROW = "application/vnd.apache.arrow.stream"
 Times = dict[str, float | None]
 _DUCKDB, _DATAFUSION, _CHDB, _ROAPI = "DuckDB", "DataFusion", "chDB", "ROAPI over HTTP"
 
+_ENGINES = {_DUCKDB: "duckdb", _DATAFUSION: "datafusion", _CHDB: "chdb", _ROAPI: ""}
 _MOST_TPCH = {_DUCKDB: 1.5}
 _MOST_DASHBOARD = {_DUCKDB: 1.0, _CHDB: 1.0, _ROAPI: 1 / 3}
 
@@ -43,6 +44,7 @@ def main(argv: list[str]) -> list[Ratio]:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5, help="of each load")
     parser.add_argument("--clients", type=int, nargs="*", default=[1, 16, 64])
+    parser.add_argument("--peers", nargs="*", choices=list(_ENGINES), default=list(_ENGINES))
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -54,11 +56,13 @@ def main(argv: list[str]) -> list[Ratio]:
         finally:
             close_lake(lake)
         peers = {
-            _DUCKDB: _in_process("duckdb", folder),
-            _DATAFUSION: _in_process("datafusion", folder),
-            _CHDB: _in_process("chdb", folder),
+            peer: _in_process(engine, folder)
+            for peer, engine in _ENGINES.items()
+            if engine and peer in options.peers
         }
-        peers[_ROAPI], roapi_loads = _roapi(folder, queries, options)
+        roapi_loads: dict[int, float] = {}
+        if _ROAPI in options.peers:
+            peers[_ROAPI], roapi_loads = _roapi(folder, queries, options)
     note = f"scale {options.scale:g}, geometric mean, result cache off"
     ratios = []
     for peer, times in peers.items():

@@ -6,20 +6,19 @@ import json
 from pathlib import Path
 
 import duckdb
-import pytest
 
 from benchmarks import serving
 from benchmarks.data.tpch import DASHBOARD, qualified
 from benchmarks.peers.in_process import best_times, datafusion_run, duckdb_run
 
 
-def test_it_measures_against_engines_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    # ROAPI comes with the group `bench`; here its place is left empty.
-    monkeypatch.setattr(serving, "_roapi", lambda *_: (None, {}))
-    ratios = serving.main(["--scale", "0.002", "--repeat", "1", "--clients", "--seconds", "1"])
-    found = {(ratio.name, ratio.reference_name) for ratio in ratios}
-    for peer in ("DuckDB", "DataFusion"):
-        assert {("22 TPC-H queries", peer), ("10 dashboard queries", peer)} <= found
+def test_it_measures_against_an_engine_in_process() -> None:
+    small = ["--scale", "0.002", "--repeat", "1", "--clients", "--peers", "DuckDB"]
+    ratios = serving.main(small)
+    assert [(ratio.name, ratio.reference_name) for ratio in ratios] == [
+        ("22 TPC-H queries", "DuckDB"),
+        ("10 dashboard queries", "DuckDB"),
+    ]
 
 
 def test_engines_answer_alike_and_a_refusal_is_no_time(tmp_path: Path) -> None:
