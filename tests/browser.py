@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Response, sync_playwright
+from playwright.sync_api import Error, Page, Response, sync_playwright
 
 ARTEFACTS = Path(__file__).parents[1] / "test-artifacts"
 _FLAGS = [
@@ -53,9 +56,37 @@ def open_browser(*, width: int = 1440, height: int = 900, locale: str = "en-US")
         try:
             page = browser.new_page(viewport={"width": width, "height": height}, locale=locale)
             page.set_default_timeout(PATIENCE_MS)
-            yield page
+            seen = _listen(page)
+            try:
+                yield page
+            except BaseException:
+                _dump(page, seen)
+                raise
         finally:
             browser.close()
+
+
+def _listen(page: Page) -> list[str]:
+    """Note what a page says on its console and which of its requests fail."""
+    seen: list[str] = []
+    page.on("console", lambda message: seen.append(f"console {message.type}: {message.text}"))
+    page.on("pageerror", lambda error: seen.append(f"error: {error}"))
+    page.on("requestfailed", lambda r: seen.append(f"failed: {r.method} {r.url}: {r.failure}"))
+    page.on(
+        "response",
+        lambda r: seen.append(f"{r.status}: {r.request.method} {r.url}") if not r.ok else None,
+    )
+    return seen
+
+
+def _dump(page: Page, seen: list[str]) -> None:
+    """Leave a picture of the page and what was noted among the test's artefacts."""
+    test = os.environ.get("PYTEST_CURRENT_TEST", "browser").split(" ", 1)[0]
+    name = "failed_" + re.sub(r"[^A-Za-z0-9]+", "_", test.rsplit("::", 1)[-1])
+    ARTEFACTS.mkdir(exist_ok=True)
+    (ARTEFACTS / f"{name}.log").write_text("\n".join([page.url, *seen]) + "\n")
+    with suppress(Error):  # the page may be gone
+        page.screenshot(path=ARTEFACTS / f"{name}.png", timeout=10_000)
 
 
 def log_in(page: Page, url: str, username: str, password: str) -> None:
@@ -78,16 +109,32 @@ def open_dashboard(page: Page, url: str, slug: str, charts: int) -> ChartAnswers
     page.on("response", answers.listen)
     page.goto(f"{url}/superset/dashboard/{slug}/?standalone=0")
     page.wait_for_selector(".dashboard-component-chart-holder")
-    deadline = PATIENCE_MS // 500
-    for _ in range(deadline):
+
+    def drawn() -> bool:
+        shown = page.locator(".dashboard-component-chart-holder").count() >= charts
+        return shown and not page.query_selector(".loading, .ant-spin")
+
+    def all_drawn() -> bool:
         # Charts below the fold load as they come into view.
         page.mouse.wheel(0, 400)
-        page.wait_for_timeout(500)
-        if len(answers.answers) >= charts and not page.query_selector(".loading, .ant-spin"):
-            break
+        return len(answers.answers) >= charts and drawn()
+
+    wait_for(page, all_drawn)
     page.evaluate("window.scrollTo(0, 0)")
-    page.wait_for_timeout(1500)
+    # Superset draws the grid anew when its filters are ready: wait until it stays.
+    wait_for(page, drawn, times=6)
     return answers
+
+
+def wait_for(page: Page, condition: Callable[[], bool], *, times: int = 1) -> None:
+    """Wait until something holds, so many times in a row, while the page goes on."""
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    held = 0
+    while held < times:
+        assert time.monotonic() < deadline, f"it did not happen in time: {page.url}"
+        held = held + 1 if condition() else 0
+        if held < times:
+            page.wait_for_timeout(250)
 
 
 def keep(page: Page, name: str) -> Path:
