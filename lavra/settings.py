@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
@@ -22,6 +21,13 @@ from pydantic_settings import (
 )
 
 from lavra.errors import ConfigurationError
+from lavra.settings_areas import (
+    AccessSettings,
+    AirbyteSettings,
+    LogSettings,
+    ServiceSettings,
+    SupersetSettings,
+)
 
 PROJECT_FILE = "lavra.toml"
 
@@ -42,17 +48,9 @@ def _lake_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _issuers(urls: tuple[str, ...]) -> tuple[str, ...]:
-    for url in urls:
-        parts = urlsplit(url)
-        schemes = {"https", "http"} if parts.hostname in {"127.0.0.1", "localhost"} else {"https"}
-        if not parts.hostname or parts.scheme not in schemes:
-            msg = "an issuer must start with https://"
-            raise ValueError(msg)
-    return urls
-
-
-class Settings(BaseSettings):
+class Settings(
+    AirbyteSettings, AccessSettings, ServiceSettings, SupersetSettings, LogSettings, BaseSettings
+):
     """Everything about one lake that differs between machines.
 
     Build it with :func:`load_settings`; nothing else reads the environment.
@@ -100,188 +98,6 @@ class Settings(BaseSettings):
     state_dir: Path | None = Field(
         default=None,
         description="Where this machine keeps the lake's state. Default: .lavra in the project.",
-    )
-
-    airbyte_url: str = Field(
-        default="",
-        description="The API of a real Airbyte, for `lavra ingest plan` and `apply`: "
-        "https://api.airbyte.com/v1, or http://host:8000/api/public/v1. Empty: there is none.",
-    )
-    airbyte_workspace_id: str = Field(
-        default="", description="The workspace there whose connections this lake declares."
-    )
-    airbyte_client_id: str = Field(
-        default="", description="Id of an application of that Airbyte, with its secret."
-    )
-    airbyte_client_secret: SecretStr = Field(
-        default=SecretStr(""), description="The application's secret."
-    )
-    airbyte_token: SecretStr = Field(
-        default=SecretStr(""), description="A bearer token for that Airbyte, without application."
-    )
-
-    access_log: Literal["catalog", "stdout"] = Field(
-        default="catalog",
-        description="Where the query service's record of each query and refusal goes: the "
-        "catalog, or standard output as JSON lines for Cloud Logging.",
-    )
-    access_log_retention_days: int = Field(
-        default=90, ge=1, le=3650, description="Days that the catalog keeps the access log."
-    )
-    access_log_sql: Literal["text", "digest"] = Field(
-        default="text",
-        description="Whether the access log holds the text of each query, or only its SHA-256.",
-    )
-    oidc_audiences: tuple[str, ...] = Field(
-        default=(), description="Audiences, one of which a bearer token must be made for."
-    )
-    oidc_issuers: Annotated[tuple[str, ...], AfterValidator(_issuers)] = Field(
-        default=(),
-        description="OpenID Connect issuers whose tokens are trusted (https://accounts.google.com "
-        "for Google's), as JSON.",
-    )
-    oidc_roles_claim: str = Field(
-        default="roles",
-        description="Claim that holds a token's roles or groups; dots lead into objects "
-        "(realm_access.roles).",
-    )
-    oidc_user_claim: str = Field(
-        default="email", description="Claim that names a token's user: email, or sub."
-    )
-
-    service_allow_loopback: bool = Field(
-        default=False,
-        description="Whether programs on this machine may ask the query service without a key, as "
-        "its administrator. `lavra up` sets it.",
-    )
-    service_cache_dir: Path | None = Field(
-        default=None,
-        description="Where the query service keeps Gold's mapped memory; best on a fast local "
-        "disk or a tmpfs. Default: service/cache in the state directory.",
-    )
-    service_cache_mb: int = Field(
-        default=0,
-        ge=0,
-        description="Memory, in MiB, for Gold's tables. The largest that do not fit are scanned "
-        "where they lie. 0: half of this machine's memory.",
-    )
-    service_cold_tables: tuple[str, ...] = Field(
-        default=(),
-        description="Tables that are never held in memory but scanned where they lie: patterns "
-        'of schema.table with *, as JSON: ["gold_web.*"].',
-    )
-    service_engines: int = Field(
-        default=0,
-        ge=0,
-        le=256,
-        description="Queries that run at once, each in a process of its own. "
-        "0: one per processor, at least two.",
-    )
-    service_host: str = Field(
-        default="127.0.0.1", description="Address that the query service listens on."
-    )
-    service_key: SecretStr = Field(
-        default=SecretStr(""),
-        description="API key with which the commands ask the query service.",
-    )
-    service_key_file: Path | None = Field(
-        default=None, description="A file that holds that key, instead."
-    )
-    service_max_waiting: int = Field(
-        default=200,
-        ge=0,
-        description="Queries that may wait for a free engine; more are answered with 429.",
-    )
-    service_port: int = Field(
-        default=8080, ge=1, le=65535, description="Port that the query service listens on."
-    )
-    service_proxies: int = Field(
-        default=0,
-        ge=0,
-        le=10,
-        description="Proxies in front of the query service, each of which adds its client to "
-        "X-Forwarded-For. 1 on Cloud Run.",
-    )
-    service_query_memory_mb: int = Field(
-        default=1024,
-        ge=16,
-        description="Memory, in MiB, that one query may use before it spills or is refused.",
-    )
-    service_restricted_mb: int = Field(
-        default=1024,
-        ge=1,
-        description="Disk or tmpfs, in MiB, for the copies of tables without the rows and columns "
-        "that access rules hide; shared by callers who see the same.",
-    )
-    service_result_cache_mb: int = Field(
-        default=128, ge=0, description="Memory, in MiB, for kept answers. 0 keeps none."
-    )
-    service_timeout_s: float = Field(
-        default=60.0, gt=0, description="Time limit of a query that does not name its own."
-    )
-    service_tls_certificate: Path | None = Field(
-        default=None,
-        description="Certificate (PEM, with its chain) with which the query service speaks TLS.",
-    )
-    service_tls_key: Path | None = Field(
-        default=None, description="The certificate's private key (PEM)."
-    )
-    service_url: str = Field(
-        default="",
-        description="Where clients reach the query service. Empty: http://<host>:<port>, "
-        "or https with a certificate.",
-    )
-    superset_environments_dir: Path | None = Field(
-        default=None,
-        description="Where Superset's Python environments are made. Default: the user's cache.",
-    )
-    superset_host: str = Field(default="127.0.0.1", description="Address that Superset listens on.")
-    superset_oidc_client_id: str = Field(
-        default="", description="Superset's client id at the single sign-on provider."
-    )
-    superset_oidc_client_secret: SecretStr = Field(
-        default=SecretStr(""),
-        description="The secret of that client, or ${NAME}: the variable that holds it.",
-    )
-    superset_oidc_issuer: str = Field(
-        default="",
-        pattern="^(https?://.+)?$",
-        description="Single sign-on for Superset: the OpenID Connect issuer, such as "
-        "https://accounts.google.com. Empty: people log in with passwords of Superset's own.",
-    )
-    superset_oidc_scope: str = Field(
-        default="openid email profile",
-        description="What Superset asks the provider for; some tell groups only if asked.",
-    )
-    superset_signing_secret: SecretStr = Field(
-        default=SecretStr(""),
-        description="Secret with which Superset signs who asks, at least 32 characters. Empty: one "
-        "that `lavra up` makes in the state directory.",
-    )
-    superset_port: int = Field(
-        default=8088, ge=1, le=65535, description="Port that Superset listens on."
-    )
-    log_level: str = Field(
-        default="info",
-        pattern="^(debug|info|warning|error)$",
-        description="How much is logged: debug, info, warning or error.",
-    )
-    log_format: str = Field(
-        default="text",
-        pattern="^(text|json)$",
-        description="How the query service logs: text for people, or one JSON object per line.",
-    )
-    log_sql: bool = Field(
-        default=False,
-        description="Whether the query service's log lines and traces hold the SQL, "
-        "with whatever literals it contains.",
-    )
-    otlp_endpoint: str = Field(
-        default="",
-        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
-        pattern="^(https?://.+)?$",
-        description="Where the query service sends OpenTelemetry traces over HTTP, for example "
-        "http://127.0.0.1:4318. Empty: nowhere.",
     )
 
     workload_scale: float = Field(
