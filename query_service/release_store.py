@@ -21,6 +21,7 @@ from lavra.errors import (
     UnknownSnapshot,
 )
 from query_service.cache.cold import ColdRule, Footers
+from query_service.cache.lake_reader import LakeReader
 from query_service.cache.loader import LoadReport, load_release, release_file
 from query_service.releases import (
     PRODUCTION,
@@ -41,6 +42,9 @@ logger = logging.getLogger("query_service")
 
 RETAINED = 4
 """Releases kept ready besides the current ones, so that ``snapshot`` can name them at once."""
+
+LARGE_READ_BYTES = 64 * 1024 * 1024
+"""After a load that read more than this, DuckDB is renewed, so that what it holds is freed."""
 
 RETRY_S = 5.0
 """A release that could not be loaded is tried again after this long."""
@@ -111,6 +115,8 @@ class ReleaseStore:
     ) -> None:
         self._cold = cold or ColdRule()
         self._footers = Footers(storage)
+        self._reader = LakeReader(catalog, storage)
+        self._read_bytes = 0
         self._on_change = on_change
         self.more_files: Callable[[], set[str]] = set
         self._catalog = catalog
@@ -216,6 +222,9 @@ class ReleaseStore:
                 changed = True
             if changed:
                 await self._free()
+                if self._read_bytes > LARGE_READ_BYTES:
+                    await asyncio.to_thread(self._reader.renew)
+                self._read_bytes = 0
         return changed
 
     async def keep_files(self) -> None:
@@ -226,6 +235,7 @@ class ReleaseStore:
     async def close(self) -> None:
         """Forget everything; the segments stay on disk for the next start."""
         self._current, self._loaded = {}, {}
+        await asyncio.to_thread(self._reader.close)
 
     async def _named(self, environment: str, snapshot: str) -> LoadedRelease:
         self.current(environment)
@@ -265,6 +275,7 @@ class ReleaseStore:
         loaded = await asyncio.to_thread(self._load_in_thread, release_id)
         if loaded:
             loaded.seconds = time.monotonic() - began
+            self._read_bytes += loaded.report.bytes_read
             self._loaded[release_id] = loaded
             self._on_change(loaded, {held.id for held in self._loaded.values()})
         return loaded
@@ -276,7 +287,7 @@ class ReleaseStore:
             return None
         report = load_release(
             self._catalog, self._storage, release, self._folder,
-            cold=self._cold, footers=self._footers,
+            cold=self._cold, footers=self._footers, reader=self._reader,
         )  # fmt: skip
         return LoadedRelease(
             release, release_file(self._folder, release), report, dt.datetime.now(dt.UTC)

@@ -28,10 +28,11 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
-from lavra.ducklake import LAKE, attach_lake, connect_duckdb
+from lavra.ducklake import LAKE
 from lavra.errors import CatalogError, StorageError
 from query_service.cache.cold import ColdRule, Footers
 from query_service.cache.lake_files import DataFile, TableFiles, list_table_files
+from query_service.cache.lake_reader import LakeReader
 from query_service.cache.release_file import CachedTable, TableFacts, write_release_file
 from query_service.cache.segments import is_segment, segment_rows, servable_schema, write_segment
 from query_service.releases import table_name
@@ -72,6 +73,7 @@ def load_release(
     *,
     cold: ColdRule | None = None,
     footers: Footers | None = None,
+    reader: LakeReader | None = None,
 ) -> LoadReport:
     """Make the segments of a release and its manifest, in ``folder``.
 
@@ -82,6 +84,7 @@ def load_release(
         folder: Where segments and manifests are kept.
         cold: Which tables are scanned where they lie; none, when not given.
         footers: Schemas of Parquet files read before, kept by the caller between loads.
+        reader: DuckDB, kept by the caller between loads.
 
     Raises:
         CatalogError: the snapshot has expired, or a table is not in it.
@@ -91,11 +94,8 @@ def load_release(
     if release.tables:
         with catalog.connect() as connection:
             files = list_table_files(connection, release)
-        with connect_duckdb(storage) as duck:
-            duck.execute("SET arrow_output_version = '1.4'; SET produce_arrow_string_view = true")
-            attach_lake(
-                duck, catalog, storage, read_only=True, snapshot_version=release.snapshot_id
-            )
+        lake = LakeReader(catalog, storage) if reader is None else reader
+        with lake.at(release.snapshot_id) as duck:
             budget = (cold or ColdRule()).begin()
             known = Footers(storage) if footers is None else footers
             loaded: dict[str, CachedTable] = {}
@@ -127,6 +127,8 @@ def load_release(
                     ) from error
                 report.tables += 1
             report.cached += [loaded[table_name(table)] for table in release.tables]
+        if reader is None:
+            lake.close()
     write_release_file(release_file(folder, release), report.cached)
     return report
 

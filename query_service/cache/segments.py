@@ -6,7 +6,7 @@ segment lays every buffer at a multiple of 64 bytes and keeps a small manifest a
 
     buffer | padding | buffer | padding | ... | manifest (JSON) | tail
 
-The tail is the manifest's length, the magic, and the file's size.
+The tail is the manifest's length, the number of rows, the file's size, and the magic.
 
 A crash while writing leaves a temporary file only: a segment appears whole, by renaming.
 """
@@ -23,9 +23,9 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-MAGIC = b"LAVRSEG2"
+MAGIC = b"LAVRSEG3"
 ALIGNMENT = 64
-_TAIL = struct.Struct("<Q8sQ")
+_TAIL = struct.Struct("<QQQ8s")
 
 
 def servable_type(kind: pa.DataType) -> pa.DataType:  # noqa: PLR0911 - one per kind of type
@@ -110,15 +110,32 @@ def is_segment(path: Path) -> bool:
     not looked at: that would be to read it all.
     """
     try:
-        _open(path)
+        segment_rows(path)
     except (OSError, ValueError):
         return False
     return True
 
 
 def segment_rows(path: Path) -> int:
-    """Return the number of rows of a segment."""
-    return sum(batch[0]["n"] for batch in _open(path)[1]["batches"])
+    """Return the number of rows of a segment; this reads a few bytes only.
+
+    Raises:
+        ValueError: it is not a segment, or it was cut short.
+    """
+    with path.open("rb", buffering=0) as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(size - _TAIL.size, 0))
+        return _read_tail(path, stream.read(_TAIL.size), size)[1]
+
+
+def _read_tail(path: Path, tail: bytes, size: int) -> tuple[int, int]:
+    """Return the length of the manifest and the number of rows."""
+    if len(tail) < _TAIL.size:
+        raise ValueError(f"{path} is too short to be a segment")
+    length, rows, written, magic = _TAIL.unpack(tail)
+    if magic != MAGIC or written != size or length > size:
+        raise ValueError(f"{path} is not a segment")
+    return length, rows
 
 
 def _open(path: Path) -> tuple[pa.Buffer, dict[str, Any]]:
@@ -126,11 +143,9 @@ def _open(path: Path) -> tuple[pa.Buffer, dict[str, Any]]:
         raise ValueError(f"{path} is too short to be a segment")
     with pa.memory_map(str(path)) as mapped:
         whole = mapped.read_buffer()
-    length, magic, size = _TAIL.unpack(whole.slice(whole.size - _TAIL.size))
-    start = whole.size - _TAIL.size - length
-    if magic != MAGIC or start < 0 or size != whole.size:
-        raise ValueError(f"{path} is not a segment")
-    manifest: dict[str, Any] = json.loads(whole.slice(start, length).to_pybytes())
+    end = whole.size - _TAIL.size
+    length, _ = _read_tail(path, whole.slice(end).to_pybytes(), whole.size)
+    manifest: dict[str, Any] = json.loads(whole.slice(end - length, length).to_pybytes())
     return whole, manifest
 
 
@@ -167,7 +182,7 @@ def _write(stream: BinaryIO, schema: pa.Schema, batches: Iterable[pa.RecordBatch
         separators=(",", ":"),
     ).encode()
     stream.write(text)
-    stream.write(_TAIL.pack(len(text), MAGIC, stream.tell() + _TAIL.size))
+    stream.write(_TAIL.pack(len(text), rows, stream.tell() + _TAIL.size, MAGIC))
     return rows
 
 
