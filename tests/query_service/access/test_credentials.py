@@ -137,7 +137,7 @@ def test_an_issuer_that_is_away_is_said_and_stops_nobody_else(
         assert closed.bearer(closed.issuer.token(email="new@example.com")).status_code == 200
         monkeypatch.setattr(issuers, "STALE_S", 0.0)
         # ... and then it is nobody's fault but the issuer's: no failure is counted.
-        answers = [closed.bearer(closed.issuer.token(sub=str(n))) for n in range(15)]
+        answers = [closed.bearer(closed.issuer.token(sub=f"away {n}")) for n in range(15)]
         assert {a.status_code for a in answers} == {503}
         assert answers[0].json()["retryable"] is True
         assert closed.bearer(text).status_code == 200
