@@ -79,7 +79,8 @@ def main(argv: list[str]) -> list[Ratio]:
             ratios.append(
                 Ratio(
                     f"10 dashboard queries, {clients} clients, time per request", ms,
-                    roapi_loads[clients], _ROAPI, "ms", note=f"{note[:10]}result cache off",
+                    roapi_loads[clients], _ROAPI, "ms",
+                    note=f"scale {options.scale:g}, result cache off",
                 )
             )  # fmt: skip
     return ratios
@@ -117,6 +118,8 @@ def _ours(
                 {name: name for name in queries},
                 options.repeat,
             )
+        if refused := [name for name, spent in times.items() if spent is None]:
+            raise RuntimeError(f"the service did not answer {', '.join(refused)}")
         requests = [post("/v1/sql", asked[name].decode(), port) for name in DASHBOARD]
         return times, _loads(port, requests, options)
 

@@ -22,9 +22,9 @@ class LeanClient:
     """
 
     def __init__(self, host: str, port: int) -> None:
-        self._socket = socket.create_connection((host, port), timeout=60)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._address = (host, port)
         self._host = f"{host}:{port}"
+        self._connect()
 
     def __enter__(self) -> Self:
         return self
@@ -36,6 +36,10 @@ class LeanClient:
         trace: TracebackType | None,
     ) -> None:
         self._socket.close()
+
+    def _connect(self) -> None:
+        self._socket = socket.create_connection(self._address, timeout=300)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def request(self, path: str, body: bytes, accept: str = "application/json") -> bytes:
         """Return a POST request's bytes."""
@@ -49,7 +53,19 @@ class LeanClient:
         return self.exchange(self.request(path, json.dumps(body).encode()))
 
     def exchange(self, request: bytes) -> bytes:
-        """Send a request's bytes and return the answer's body, which must have a length."""
+        """Send a request's bytes and return the answer's body, which must have a length.
+
+        After a failure the next request has a connection of its own: what is left of this
+        answer must not be taken for the next one's.
+        """
+        try:
+            return self._exchange(request)
+        except Exception:
+            self._socket.close()
+            self._connect()
+            raise
+
+    def _exchange(self, request: bytes) -> bytes:
         self._socket.sendall(request)
         data = self._receive()
         while (end := data.find(b"\r\n\r\n")) < 0:
