@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.clients.load import Load, run_load
 from benchmarks.clients.servers import post, roapi_command, running_server
+from benchmarks.data.daily import create_daily
 from benchmarks.ratio import Ratio
 from tests.conftest import free_port
 from tests.query_service.conftest import Lake, close_lake, make_lake
@@ -70,11 +71,7 @@ def main(argv: list[str]) -> list[Ratio]:
 
 
 def _measure(lake: Lake, folder: Path, rows: int, seconds: float) -> list[Ratio]:
-    lake.duck.execute(
-        "create table lake.gold_test.daily as select date '2020-01-01' + (range % 2000)::int "
-        "as day, ['web', 'app', 'store'][range % 3 + 1] as channel, "
-        f"(range % 977)::decimal(18, 2) as revenue from range({rows})"
-    )
+    create_daily(lake.duck, rows)
     parquet = folder / "daily.parquet"
     lake.duck.execute(f"copy lake.gold_test.daily to '{parquet}' (format parquet)")
     lake.release()

@@ -21,13 +21,13 @@ import httpx
 from datafusion import SessionContext
 
 from benchmarks.clients.lean import LeanClient
+from benchmarks.data.daily import DAILY, create_daily
 from benchmarks.ratio import Ratio
 from query_service.cache.segments import open_segment
 from query_service.engine.session import memory_table
 from tests.conftest import free_port
 from tests.query_service.conftest import Lake, close_lake, make_lake
 
-DAILY = "gold_test.daily"
 QUERIES = {
     "one row": f"select count(*) as n from {DAILY}",
     "30 days": f"select day, revenue from {DAILY} order by day desc limit 30",
@@ -77,11 +77,7 @@ def main(argv: list[str]) -> list[Ratio]:
 
 
 def _measure(lake: Lake, rows: int, repeat: int) -> list[Ratio]:
-    lake.duck.execute(
-        "create table lake.gold_test.daily as select date '2020-01-01' + (range % 2000)::int "
-        "as day, ['web', 'app', 'store'][range % 3 + 1] as channel, "
-        f"(range % 977)::decimal(18, 2) as revenue from range({rows})"
-    )
+    create_daily(lake.duck, rows)
     lake.release()
     port = free_port()
     server = subprocess.Popen(

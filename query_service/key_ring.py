@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hmac
-import logging
-import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from psycopg import sql
-
 from lavra.access.caller import Caller
 from lavra.access.keys import CHANNEL, KEY, ApiKey, digest, list_keys
-from lavra.errors import CatalogError, Unauthenticated
+from lavra.catalog.listener import CatalogListener
+from lavra.errors import Unauthenticated
 
 if TYPE_CHECKING:
-    from lavra.catalog import Catalog
+    import psycopg
 
-logger = logging.getLogger("query_service")
+    from lavra.catalog import Catalog
 
 POLL_S = 2.0
 """A notification that is lost (a pooler, a failover) costs at most this much delay."""
@@ -37,8 +34,9 @@ class KeyRing:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._keys: dict[str, ApiKey] = {}
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="key-ring", daemon=True)
+        self._listener = CatalogListener(
+            catalog, CHANNEL, self._read, poll_s=POLL_S, name="key-ring"
+        )
 
     def start(self) -> None:
         """Read the keys and begin to follow them.
@@ -47,14 +45,12 @@ class KeyRing:
             CatalogError: the catalog cannot be read.
         """
         with self._catalog.connect() as connection:
-            self._keys = {key.id: key for key in list_keys(connection)}
-        self._thread.start()
+            self._read(connection)
+        self._listener.start()
 
     def stop(self) -> None:
         """End the thread; returns within about a poll."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=POLL_S * 5)
+        self._listener.stop()
 
     def check(self, shown: str) -> Caller:
         """Return whose key this is.
@@ -79,22 +75,5 @@ class KeyRing:
             )
         return Caller(key.name, "key", key.roles, {}, key.id, key.environments)
 
-    def _run(self) -> None:
-        told = False
-        while not self._stopping.is_set():
-            try:
-                self._listen()
-                told = False
-            except CatalogError as error:
-                if not told:
-                    logger.warning("cannot follow the API keys, trying again: %s", error)
-                told = True
-                self._stopping.wait(POLL_S)
-
-    def _listen(self) -> None:
-        with self._catalog.connect(autocommit=True) as connection:
-            connection.execute(sql.SQL("listen {}").format(sql.Identifier(CHANNEL)))
-            while not self._stopping.is_set():
-                self._keys = {key.id: key for key in list_keys(connection)}
-                for _ in connection.notifies(timeout=POLL_S, stop_after=1):
-                    pass
+    def _read(self, connection: psycopg.Connection) -> None:
+        self._keys = {key.id: key for key in list_keys(connection)}

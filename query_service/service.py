@@ -22,7 +22,7 @@ from query_service.result_cache import Entry, ResultCache, key_of
 from query_service.running import Envelope, Run, Stamp, out_of_time
 from query_service.telemetry import Telemetry
 from query_service.views import AccessRules, Views
-from query_service.watch import ReleaseWatcher
+from query_service.watch import release_watcher
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ class QueryService:
         self.views = Views(self.store, access, folder / "restricted")
         self._access = access
         self._quotas = Quotas()
-        self._watcher = ReleaseWatcher(catalog, self._hear)
+        self._watcher = release_watcher(catalog, self._hear)
         self._heard: dict[str, int] = {}
         self._news = asyncio.Event()
         self._loop = asyncio.get_running_loop()

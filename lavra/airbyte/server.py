@@ -94,19 +94,7 @@ class AirbyteServer:
 
     def get(self, kind: Kind, resource_id: str) -> dict[str, Any] | None:
         """Return one resource, or None when it is gone."""
-        calls: dict[str, Callable[[], Any]] = {
-            "definition": lambda: self._definitions.get_declarative_source_definition(
-                request={"workspace_id": self.workspace_id, "definition_id": resource_id}
-            ),
-            "source": lambda: self._api.sources.get_source(request={"source_id": resource_id}),
-            "destination": lambda: self._api.destinations.get_destination(
-                request={"destination_id": resource_id}
-            ),
-            "connection": lambda: self._api.connections.get_connection(
-                request={"connection_id": resource_id}
-            ),
-        }
-        found: dict[str, Any] | None = self._call(calls[kind], missing_is_none=True)
+        found: dict[str, Any] | None = self._one("get", kind, resource_id)
         return found
 
     def create(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
@@ -177,19 +165,7 @@ class AirbyteServer:
 
     def delete(self, kind: Kind, resource_id: str) -> None:
         """Delete a resource; one that is gone already is no error."""
-        calls: dict[str, Callable[[], Any]] = {
-            "definition": lambda: self._definitions.delete_declarative_source_definition(
-                request={"workspace_id": self.workspace_id, "definition_id": resource_id}
-            ),
-            "source": lambda: self._api.sources.delete_source(request={"source_id": resource_id}),
-            "destination": lambda: self._api.destinations.delete_destination(
-                request={"destination_id": resource_id}
-            ),
-            "connection": lambda: self._api.connections.delete_connection(
-                request={"connection_id": resource_id}
-            ),
-        }
-        self._call(calls[kind], missing_is_none=True)
+        self._one("delete", kind, resource_id)
 
     def streams(self, source_id: str) -> list[dict[str, Any]]:
         """Return what the source offers: ``streamName``, ``propertyFields``, keys, cursors."""
@@ -201,6 +177,17 @@ class AirbyteServer:
     @property
     def _definitions(self) -> Any:
         return self._api.declarative_source_definitions
+
+    def _one(self, verb: str, kind: Kind, resource_id: str) -> Any:
+        """Get or delete one resource; None when it is gone."""
+        if kind == "definition":
+            api, noun = self._definitions, "declarative_source_definition"
+            request = {"workspace_id": self.workspace_id, "definition_id": resource_id}
+        else:
+            api, noun = getattr(self._api, f"{kind}s"), kind
+            request = {f"{kind}_id": resource_id}
+        call = getattr(api, f"{verb}_{noun}")
+        return self._call(lambda: call(request=request), missing_is_none=True)
 
     def _pages(self, call: Callable[..., Any]) -> Iterator[dict[str, Any]]:
         offset = 0

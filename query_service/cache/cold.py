@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _FIELD_ID = b"PARQUET:field_id"
 
+MOST_FOOTERS = 10_000
+"""Footers that are kept; the service runs for weeks, and every file is new once."""
+
 GROWTH = 3.0
 """Bytes of a segment to bytes of its Parquet, until a load of this release has shown its own."""
 
@@ -115,6 +118,8 @@ class Footers:
 
     def _read(self, path: str) -> pa.Schema:
         if path not in self._schemas:
+            if len(self._schemas) >= MOST_FOOTERS:
+                self._schemas.clear()  # most are of files that no release names any more
             plain = path.removeprefix(f"{self._storage.scheme}://")
             try:
                 self._schemas[path] = pq.read_schema(plain, filesystem=self._storage.to_pyarrow())
