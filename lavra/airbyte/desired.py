@@ -66,14 +66,14 @@ def desired(project: Path, connections: list[Connection]) -> list[Resource]:
                 f"Connection {connection.name} refers to {', '.join(missing)}, not set here.",
                 remedy="Set it in the environment, or give it a default: ${NAME:-default}.",
             )
-        if connection.destination not in destinations:
-            found = load_destination(project, connection.destination)
+        if connection.destination.name not in destinations:
+            found = load_destination(project, connection.destination.name)
             if missing := unset(found.config):
                 raise ConfigurationError(
                     f"Destination {found.name} refers to {', '.join(missing)}, not set here.",
                     remedy="Set it in the environment, or give it a default: ${NAME:-default}.",
                 )
-            destinations[connection.destination] = found
+            destinations[connection.destination.name] = found
         if connection.source.manifest:
             resources.append(_definition(project, connection))
         resources.append(_source(connection))
@@ -159,7 +159,7 @@ def _connection(connection: Connection) -> Resource:
         connection.name,
         fields,
         settings | {"configurations": {"streams": streams}},
-        needs=(connection.name, connection.destination),
+        needs=(connection.name, connection.destination.name),
     )
 
 

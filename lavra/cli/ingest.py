@@ -32,6 +32,7 @@ def register(app: typer.Typer) -> None:
     group.command("run")(run)
     group.command("lint")(lint)
     group.command("status")(status)
+    group.command("schema")(schema)
     airbyte.register(group)
     app.add_typer(group)
 
@@ -126,6 +127,14 @@ def status(connections: Names = None, as_json: AsJson = False) -> None:
         ],
         empty="No connection is declared.",
     )  # fmt: skip
+
+
+def schema() -> None:
+    """Write the JSON schema of connections, by which editors complete them."""
+    from lavra.landing.schema import write_schema  # noqa: PLC0415
+    from lavra.settings import load_settings  # noqa: PLC0415
+
+    out.print(str(write_schema(load_settings().project)), markup=False, soft_wrap=True)
 
 
 class _Progress:

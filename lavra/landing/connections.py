@@ -27,7 +27,9 @@ from pydantic import (
 
 from lavra.errors import ConfigurationError
 from lavra.landing.csv_source import CsvOptions
-from lavra.landing.types import parse_type
+from lavra.landing.schedule import Schedule
+from lavra.landing.schema import needs_cursor, needs_key
+from lavra.landing.types import parse_type, type_pattern
 from lavra.landing.yaml_file import load_yaml, validated
 
 CONNECTIONS = Path("airbyte") / "connections"
@@ -42,6 +44,15 @@ SyncMode = Literal[
     "incremental_deduped_history",
 ]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+_DurationText = Annotated[
+    str,
+    Field(pattern=r"^\s*\d+\s*(m|min|h|d)\s*$", examples=["30m", "26h", "2d"]),
+]
+_Column = Annotated[str, Field(min_length=1)]
+_TypeName = Annotated[
+    str,
+    Field(json_schema_extra={"pattern": type_pattern(), "examples": ["decimal(12,2)", "string"]}),
+]
 
 _DURATION = re.compile(r"(\d+)\s*(m|min|h|d)")
 _UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days"}
@@ -75,6 +86,8 @@ class _Declared(BaseModel):
 class Stream(_Declared):
     """One table or file set of a source."""
 
+    model_config = ConfigDict(json_schema_extra={"allOf": [needs_cursor(), needs_key()]})
+
     name: Name = Field(description="Name of the stream; its folder in Bronze.")
     namespace: str | None = Field(
         default=None, description="Where the source keeps it: a Postgres schema (public)."
@@ -85,18 +98,21 @@ class Stream(_Declared):
     cursor_field: str | None = Field(
         default=None, description="Column by which an incremental run finds what is new."
     )
-    cursor_lag: Annotated[dt.timedelta, BeforeValidator(_duration)] = Field(
+    cursor_lag: Annotated[
+        dt.timedelta, BeforeValidator(_duration, json_schema_input_type=_DurationText)
+    ] = Field(
         default=dt.timedelta(minutes=5),
         description="How far behind the cursor a run looks again, for transactions that "
         "committed late. For timestamp cursors.",
     )
-    primary_key: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(
-        default=(), description="Columns that identify a row."
-    )
+    primary_key: Annotated[
+        tuple[_Column, ...],
+        BeforeValidator(_as_list, json_schema_input_type=_Column | tuple[_Column, ...]),
+    ] = Field(default=(), description="Columns that identify a row.")
     selected_fields: tuple[str, ...] | None = Field(
         default=None, description="Columns to land; all, when not given."
     )
-    types: Annotated[dict[str, str], AfterValidator(_known_types)] = Field(
+    types: Annotated[dict[str, _TypeName], AfterValidator(_known_types)] = Field(
         default_factory=dict, description="Types by column that replace what the source says."
     )
     path: str | None = Field(
@@ -108,9 +124,10 @@ class Stream(_Declared):
     mappers: tuple[Mapper, ...] = Field(
         default=(), description="Applied by a real Airbyte; refused where Lavra reads itself."
     )
-    freshness: Annotated[dt.timedelta, BeforeValidator(_duration)] | None = Field(
-        default=None, description="How old the newest landing may be, for `lavra status`."
-    )
+    freshness: (
+        Annotated[dt.timedelta, BeforeValidator(_duration, json_schema_input_type=_DurationText)]
+        | None
+    ) = Field(default=None, description="How old the newest landing may be, for `lavra status`.")
 
     @model_validator(mode="after")
     def _complete(self) -> Stream:
@@ -151,7 +168,9 @@ class CsvConfig(_Declared):
 class Mapper(_Declared):
     """What a real Airbyte does to a stream's rows on their way; its own names."""
 
-    type: Literal["hashing", "field-renaming", "row-filtering", "encryption", "field-filtering"]
+    type: Literal["hashing", "field-renaming", "row-filtering", "encryption", "field-filtering"] = (
+        Field(description="What it does; the names are Airbyte's.")
+    )
     mapper_configuration: dict[str, Any] = Field(description="As Airbyte's API has it.")
 
 
@@ -205,20 +224,21 @@ def _in_registry(connector: str) -> bool:
     return find_spec(f"airbyte_api.models.source_{connector.replace('-', '_')}") is not None
 
 
-class Schedule(_Declared):
-    """When a connection is due."""
+class Target(_Declared):
+    """Where a real Airbyte lands a connection, and how it writes its columns."""
 
-    schedule_type: Literal["manual", "cron"] = "manual"
-    cron_expression: str | None = Field(
-        default=None, description="Quartz's, with a time zone: `0 0 6 * * ? UTC`."
+    name: Name = Field(default="lake", description="The file airbyte/destinations/<name>.yaml.")
+    dialect: Literal["gcs_legacy", "v2"] | None = Field(
+        default=None,
+        description="gcs_legacy: destination-gcs (0.4.x), columns _airbyte_ab_id and "
+        "_airbyte_emitted_at. v2: destination-s3 from 1.0 on, columns _airbyte_raw_id and "
+        "_airbyte_extracted_at. Giving one says that Airbyte lands this connection; without it, "
+        "Lavra does.",
     )
 
-    @model_validator(mode="after")
-    def _complete(self) -> Schedule:
-        if (self.schedule_type == "cron") != bool(self.cron_expression):
-            msg = "schedule_type cron needs a cron_expression, and manual has none"
-            raise ValueError(msg)
-        return self
+
+def _as_target(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
 
 
 class Connection(_Declared):
@@ -227,15 +247,19 @@ class Connection(_Declared):
     name: Name = Field(description="The connection's name; the file is called the same.")
     description: str = Field(min_length=1, description="What the source is, for people.")
     owner: str = Field(min_length=1, description="Who answers for it.")
-    source: Source
-    destination: Name = Field(
-        default="lake",
-        description="For a real Airbyte: the file airbyte/destinations/<name>.yaml.",
+    source: Source = Field(description="Where it reads from.")
+    destination: Annotated[
+        Target, BeforeValidator(_as_target, json_schema_input_type=Name | Target)
+    ] = Field(
+        default_factory=Target,
+        description="For a real Airbyte: its destination, by name or as an object with a dialect.",
     )
     namespace: Name | None = Field(
         default=None, description="Folder in Bronze; the connection's name, when not given."
     )
-    schedule: Schedule = Field(default_factory=Schedule)
+    schedule: Schedule = Field(
+        default_factory=Schedule, description="When it is due; by hand, when not given."
+    )
     non_breaking_schema_updates_behavior: Literal[
         "ignore", "disable_connection", "propagate_columns", "propagate_fully"
     ] = Field(
@@ -243,10 +267,11 @@ class Connection(_Declared):
         description="What to do with a column that is new at the source: leave it out, stop, or "
         "land it.",
     )
-    freshness: Annotated[dt.timedelta, BeforeValidator(_duration)] | None = Field(
-        default=None, description="How old the newest landing of any stream may be."
-    )
-    streams: tuple[Stream, ...] = Field(min_length=1)
+    freshness: (
+        Annotated[dt.timedelta, BeforeValidator(_duration, json_schema_input_type=_DurationText)]
+        | None
+    ) = Field(default=None, description="How old the newest landing of any stream may be.")
+    streams: tuple[Stream, ...] = Field(min_length=1, description="What is read.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Connection:

@@ -123,6 +123,19 @@ def _sql_from_text(kind: LandedType, text: str) -> str:
     return _GUARDED.format(text=text, form=form, cast=f"try_cast({text} as {target})")
 
 
+def type_pattern() -> str:
+    """Return a regular expression of the names that :func:`parse_type` takes, for a JSON schema.
+
+    It cannot compare numbers: a scale above the precision passes.
+    """
+    digits = r"0*([1-9]|[12]\d|3[0-8])"
+    decimal = rf"[dD][eE][cC][iI][mM][aA][lL]\s*\(\s*{digits}\s*,\s*0*([0-9]|[12]\d|3[0-8])\s*\)"
+    names = (
+        "".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in name) for name in sorted(_ARROW)
+    )
+    return rf"^\s*({'|'.join(names)}|{decimal})\s*$"
+
+
 def parse_type(text: str) -> LandedType:
     """Return the type that YAML names, for instance ``integer`` or ``decimal(18,2)``.
 

@@ -1,0 +1,51 @@
+"""The JSON schema of a connection's file, by which an editor completes and checks it.
+
+It is made from the same models as ``lavra ingest lint``; what those check in code and an editor
+should know too is said here in JSON schema's own words.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+FILE = Path("airbyte") / "connection.schema.json"
+"""Below the project; a connection names it in its first line (docs/ingestion.md)."""
+
+
+def needs_cursor() -> dict[str, Any]:
+    """Return the rule that an incremental stream has a cursor."""
+    modes = ["incremental_append", "incremental_deduped_history"]
+    return _needs(modes, {"cursor_field": {"type": "string", "minLength": 1}})
+
+
+def needs_key() -> dict[str, Any]:
+    """Return the rule that a deduplicated stream has a key."""
+    key = {"type": ["string", "array"], "minLength": 1, "minItems": 1}
+    return _needs(["incremental_deduped_history"], {"primary_key": key})
+
+
+def connection_schema() -> dict[str, Any]:
+    """Return the JSON schema of ``airbyte/connections/<name>.yaml``."""
+    from lavra.landing.connections import Connection  # noqa: PLC0415 - it uses this module
+
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A connection of Lavra",
+    } | Connection.model_json_schema()
+
+
+def write_schema(project: Path) -> Path:
+    """Write the schema into a project and return its path."""
+    path = project / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(connection_schema(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return path
+
+
+def _needs(modes: list[str], properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "if": {"required": ["sync_mode"], "properties": {"sync_mode": {"enum": modes}}},
+        "then": {"required": list(properties), "properties": properties},
+    }
