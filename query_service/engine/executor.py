@@ -80,10 +80,9 @@ class Executor:
     def _run(self, job: Job) -> Iterator[Event]:
         session = self.prepare(job.release_file)
         sql, extra = rewrite(job.sql)
-        frame = session.plan(sql, bind(job.parameters) | bind(extra))
-        schema = frame.schema()
-        encoder = encoder_for(job.encoding, schema, string_views=job.string_views)
-        stream = frame.execute_stream()
+        plan = session.plan(sql, bind(job.parameters) | bind(extra))
+        encoder = encoder_for(job.encoding, plan.schema, string_views=job.string_views)
+        stream = plan.frame.execute_stream()
         row_count, truncated, started = 0, False, False
         try:
             for item in stream:
@@ -94,7 +93,7 @@ class Executor:
                 row_count += batch.num_rows
                 if not started:
                     started = True
-                    yield Started(session.tables_read)
+                    yield Started(plan.tables)
                     yield Chunk(encoder.begin())
                 if batch.num_rows:
                     for part in encoder.encode(batch):
@@ -104,7 +103,7 @@ class Executor:
         finally:
             del stream  # ends the query's tasks at once, when it was cut short
         if not started:
-            yield Started(session.tables_read)
+            yield Started(plan.tables)
             yield Chunk(encoder.begin())
         yield Chunk(encoder.end(row_count, truncated=truncated))
         yield Finished(row_count, truncated)

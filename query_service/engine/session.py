@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,9 +18,16 @@ from datafusion.object_store import GoogleCloud
 from query_service.cache.release_file import CachedTable, read_release_file
 from query_service.cache.segments import open_segment
 from query_service.engine.system_views import SYSTEM_SCHEMA, system_views
+from query_service.result_cache import is_volatile
 
 CATALOG = "lake"
 INFORMATION_SCHEMA = "information_schema"
+_PASSES = "datafusion.optimizer.max_passes"
+_SELECTS = re.compile(r"\s*(select|with|values)\b", re.IGNORECASE)
+KEPT_PLANS = 256
+KEPT_SQL = 16 * 1024
+"""So many plans of so long texts at most are kept for a release."""
+
 _READ_ONLY = SQLOptions().with_allow_ddl(False).with_allow_dml(False).with_allow_statements(False)
 
 
@@ -36,6 +45,21 @@ class Bucket:
             context.register_object_store("gs://", store, self.name)
 
 
+@dataclass(frozen=True)
+class Plan:
+    """A statement, ready to run as often as it is asked for.
+
+    Attributes:
+        frame: DataFusion's DataFrame.
+        schema: Of its rows.
+        tables: The tables that it reads, as "schema.table".
+    """
+
+    frame: Any
+    schema: pa.Schema
+    tables: tuple[str, ...]
+
+
 class ReleaseSession:
     """Runs SQL over one release; read-only by construction.
 
@@ -48,7 +72,7 @@ class ReleaseSession:
         target_partitions: Threads of one query.
         bucket: Where cold tables' files are, if they are not local.
 
-    One query at a time: :attr:`tables_read` belongs to the latest :meth:`plan`.
+    One query at a time.
     """
 
     def __init__(
@@ -67,8 +91,12 @@ class ReleaseSession:
         )
         self._context = SessionContext(config, runtime)
         self._tables_read: set[str] = set()
+        # Its optimizer makes no pass: what it executes is optimized already.
+        self._executing = SessionContext(config.set(_PASSES, "0"), runtime)
+        self._plans: OrderedDict[str, Plan] = OrderedDict()
         bucket = bucket or Bucket()
         bucket.register(self._context)
+        bucket.register(self._executing)
         tables = read_release_file(release_file)
         catalog = Catalog.memory_catalog(self._context)
         for schema_name in sorted({table.schema_name for table in tables}):
@@ -80,15 +108,33 @@ class ReleaseSession:
         catalog.register_schema(SYSTEM_SCHEMA, _Views(system_views(tables)))
         self._context.register_catalog_provider(CATALOG, catalog)
 
-    @property
-    def tables_read(self) -> tuple[str, ...]:
-        """The tables that the latest planned query reads, as "schema.table"."""
-        return tuple(sorted(self._tables_read))
+    def plan(self, sql: str, parameters: dict[str, pa.Scalar]) -> Plan:
+        """Plan one statement; raises what DataFusion raises.
 
-    def plan(self, sql: str, parameters: dict[str, pa.Scalar]) -> Any:
-        """Plan one statement and return its DataFrame; raises what DataFusion raises."""
+        Plans are kept by their text: a release never changes, and planning and optimizing take
+        longer than many a dashboard's query. A statement whose plan holds the time of its making
+        (``now()``, EXPLAIN) is planned each time.
+        """
+        named = [f"{name} {value.type} {value!r}" for name, value in sorted(parameters.items())]
+        key = "\0".join((sql, *named))
+        keeps = len(key) <= KEPT_SQL and _SELECTS.match(sql) and not is_volatile(sql)
+        found = self._plans.get(key)
+        if found:
+            self._plans.move_to_end(key)
+            return found
         self._tables_read.clear()
-        return self._context.sql_with_options(sql, _READ_ONLY, param_values=parameters)
+        frame = self._context.sql_with_options(sql, _READ_ONLY, param_values=parameters)
+        schema = frame.schema()
+        if keeps:
+            frame = self._executing.create_dataframe_from_logical_plan(
+                frame.optimized_logical_plan()
+            )
+        made = Plan(frame, schema, tuple(sorted(self._tables_read)))
+        if keeps:
+            self._plans[key] = made
+            if len(self._plans) > KEPT_PLANS:
+                self._plans.popitem(last=False)
+        return made
 
 
 class _ReleaseSchema(SchemaProvider):  # type: ignore[misc]

@@ -19,6 +19,7 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import replace
 
 from query_service.engine import worker
 from query_service.engine.executor import ExecutorOptions
@@ -64,15 +65,15 @@ def _fork(control: socket.socket, descriptor: int, options: ExecutorOptions) -> 
     status = 1
     try:
         control.close()
-        own = ExecutorOptions(
-            options.memory_bytes,
-            os.path.join(options.spill_folder, str(os.getpid())),  # noqa: PTH118 - a plain string
-            options.target_partitions,
-        )
-        worker.serve(socket.socket(fileno=descriptor), own)
+        worker.serve(socket.socket(fileno=descriptor), own_options(options, os.getpid()))
         status = 0
     finally:
         os._exit(status)  # without the parent's exit handlers
+
+
+def own_options(options: ExecutorOptions, pid: int) -> ExecutorOptions:
+    """Return the options of one engine: all engines' but for its own spill folder."""
+    return replace(options, spill_folder=f"{options.spill_folder}/{pid}")
 
 
 def _kill(pid: int) -> int:

@@ -43,7 +43,7 @@ def load(
 
 def ask(file: Path, sql: str, bucket: Bucket | None = None) -> list[dict[str, Any]]:
     session = ReleaseSession(file, RuntimeEnvBuilder(), 2, bucket)
-    rows = session.plan(sql, {}).to_arrow_table().to_pylist()
+    rows = session.plan(sql, {}).frame.to_arrow_table().to_pylist()
     assert isinstance(rows, list)
     return rows
 
