@@ -372,12 +372,15 @@ def landing_folder(root: Path, namespace: str, stream: str) -> Path:
 
 def replace_landing(root: Path) -> None:
     """Make the @bronze macro read the test's landing folders."""
+    from lavra.landing.manifest import Landed, LandedFile
     from lavra.modeling import macros
 
-    def landed_files(namespace: str, stream: str) -> list[str]:
-        return sorted(str(f) for f in landing_folder(root, namespace, stream).glob("*.parquet"))
+    def landed(namespace: str, stream: str) -> Landed:
+        folder = landing_folder(root, namespace, stream)
+        paths = sorted(str(file) for file in folder.glob("*.parquet"))
+        return Landed(tuple(LandedFile(path, path, 1, 1) for path in paths), tuple(paths))
 
-    macros.landed_files = landed_files
+    macros.landed = landed
 
 
 def printed(context: Any) -> str:
@@ -416,7 +419,7 @@ def lake_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         from lavra.modeling import macros
 
-        patch.setattr(macros, "landed_files", macros.landed_files)
+        patch.setattr(macros, "landed", macros.landed)
         replace_landing(root)
         # Quicker, and safe: the tests kill clients of the catalog, never the machine.
         lake.sql("alter database lavra set synchronous_commit = off")
@@ -435,7 +438,7 @@ def lake(
     """A lake of one's own: models from Bronze to Gold, planned and released once."""
     from lavra.modeling import macros
 
-    monkeypatch.setattr(macros, "landed_files", macros.landed_files)
+    monkeypatch.setattr(macros, "landed", macros.landed)
     copy = copy_project(lake_template, tmp_path / "lake")
     replace_landing(copy.root)
     yield copy

@@ -142,7 +142,8 @@ def _connection(connection: Connection) -> Resource:
     schedule: dict[str, Any] = {"scheduleType": connection.schedule.schedule_type}
     if connection.schedule.cron_expression:
         schedule["cronExpression"] = connection.schedule.cron_expression
-    streams = [_stream(stream) for stream in connection.streams]
+    appends_only = connection.destination.dialect is not None
+    streams = [_stream(stream, appends_only=appends_only) for stream in connection.streams]
     settings: dict[str, Any] = {
         "name": connection.name,
         "schedule": schedule,
@@ -183,8 +184,11 @@ def stream_fields(streams: list[dict[str, Any]]) -> Fields:
     return found
 
 
-def _stream(stream: Stream) -> dict[str, Any]:
-    body: dict[str, Any] = {"name": stream.name, "syncMode": stream.sync_mode}
+def _stream(stream: Stream, *, appends_only: bool) -> dict[str, Any]:
+    mode: str = stream.sync_mode
+    if appends_only and mode == "incremental_deduped_history":
+        mode = "incremental_append"  # object stores keep every version; Bronze keeps the newest
+    body: dict[str, Any] = {"name": stream.name, "syncMode": mode}
     if stream.namespace:
         body["namespace"] = stream.namespace
     if stream.cursor_field:

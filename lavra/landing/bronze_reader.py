@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 
 from lavra.errors import ContractError
 from lavra.landing.bronze_writer import CONTRACT
+from lavra.landing.dialects import Target, cast_sql, quoted
 
 if TYPE_CHECKING:
+    from lavra.landing.manifest import LandedFile
     from lavra.storage import LakeStorage
 
 
@@ -66,6 +68,37 @@ def read_files(storage: LakeStorage, paths: Sequence[str]) -> pa.Table:
         return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowTypeError:
         return pa.concat_tables(_common_types(tables), promote_options="permissive")
+
+
+def relation_sql(files: Sequence[LandedFile], targets: Mapping[str, Target]) -> list[str]:
+    """Return queries that together yield the rows of files of a real Airbyte's dialects.
+
+    Each reads the files of one schema and one generation, and yields the columns of ``targets``
+    in their order and of their types; a column that the files lack is null.
+
+    Args:
+        files: With a shape.
+        targets: DuckDB's types by column, the contract's own among them.
+    """
+    groups: dict[tuple[str, str, int, int], list[LandedFile]] = {}
+    for file in files:
+        assert file.shape is not None  # noqa: S101 - said above
+        # The manifest's numbers stand in for those that only the legacy dialect lacks.
+        numbers = (file.generation_id, file.sync_id) if file.shape.dialect != "v2" else (0, 0)
+        groups.setdefault((file.shape.dialect, file.shape.digest, *numbers), []).append(file)
+    queries = []
+    for (_, _, generation, sync), group in groups.items():
+        shape = group[0].shape
+        assert shape is not None  # noqa: S101
+        values = shape.columns() | shape.contract(generation, sync)
+        selected = ", ".join(
+            f"{cast_sql(values[name], target) if name in values else f'CAST(NULL AS {target.sql})'}"
+            f" AS {quoted(name)}"
+            for name, target in targets.items()
+        )
+        urls = ", ".join("'" + file.url.replace("'", "''") + "'" for file in group)
+        queries.append(f"SELECT {selected} FROM READ_PARQUET([{urls}])")
+    return queries
 
 
 def _common_types(tables: list[pa.Table]) -> list[pa.Table]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from lavra.catalog import Catalog
+    from lavra.landing.dialects import Shape
     from lavra.storage import LakeStorage
 
 KEEP_REPLACED = dt.timedelta(days=2)
@@ -75,25 +76,76 @@ class SyncOutcome:
     schema_changes: Sequence[dict[str, Any]] = field(default_factory=tuple)
 
 
+@dataclass(frozen=True)
+class LandedFile:
+    """A file that counts.
+
+    Attributes:
+        path: Below the lake's root.
+        url: As DuckDB takes it.
+        generation_id: The manifest's, which rises with each complete re-reading.
+        sync_id: Of the sync that landed it.
+        shape: What it holds, where that is not the contract itself.
+    """
+
+    path: str
+    url: str
+    generation_id: int
+    sync_id: int
+    shape: Shape | None = None
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What counts of a stream: the files to read, and the names by which models remember them.
+
+    A name stands for the same rows for ever: compaction changes files, not names.
+    """
+
+    files: tuple[LandedFile, ...]
+    names: tuple[str, ...]
+
+
+_COUNTS = """
+from lavra.landing_file f join lavra.landing_stream s
+  on s.namespace = f.namespace and s.stream = f.stream
+where f.namespace = %s and f.stream = %s and f.replaced_at is null
+  and f.generation_id >= s.minimum_generation_id
+"""
+
+
+def landed(catalog: Catalog, storage: LakeStorage, namespace: str, stream: str) -> Landed:
+    """Return what counts of a stream now, oldest first; nothing, if nothing has landed yet."""
+    key = (namespace, stream)
+    with catalog.connect() as connection:
+        rows = connection.execute(
+            "select f.path, f.generation_id, f.sync_id, f.schema_id, f.compacted_into is null, "
+            f"not f.is_compaction {_COUNTS} order by f.sync_id, length(f.path), f.path",
+            key,
+        ).fetchall()
+        shapes = _shapes(connection, {row[3] for row in rows} - {None})
+    files = tuple(
+        LandedFile(path, storage.url_of(path), generation, sync, shapes.get(schema))
+        for path, generation, sync, schema, is_read, _ in rows
+        if is_read
+    )
+    return Landed(files, tuple(row[0] for row in rows if row[5]))
+
+
 def current_files(catalog: Catalog, storage: LakeStorage, namespace: str, stream: str) -> list[str]:
     """Return the files of a stream that count now, oldest first, as DuckDB takes them.
 
     An empty list means that nothing has landed yet.
     """
-    return [storage.url_of(path) for path in current_paths(catalog, namespace, stream)]
+    return [file.url for file in landed(catalog, storage, namespace, stream).files]
 
 
 def current_paths(catalog: Catalog, namespace: str, stream: str) -> list[str]:
     """Return the same files as paths below the lake's root."""
     with catalog.connect() as connection:
         rows = connection.execute(
-            """
-            select f.path from lavra.landing_file f join lavra.landing_stream s
-              on s.namespace = f.namespace and s.stream = f.stream
-            where f.namespace = %s and f.stream = %s
-              and f.generation_id >= s.minimum_generation_id
-            order by f.sync_id, length(f.path), f.path
-            """,
+            f"select f.path {_COUNTS} and f.compacted_into is null "
+            "order by f.sync_id, length(f.path), f.path",
             (namespace, stream),
         ).fetchall()
     return [path for (path,) in rows]
@@ -157,57 +209,72 @@ def begin_sync(
 
 def commit_sync(catalog: Catalog, sync: Sync, outcome: SyncOutcome) -> None:
     """Make a sync's files visible and advance the stream's state, in one transaction."""
-    key = (sync.namespace, sync.stream)
     with catalog.connect() as connection:
-        with connection.cursor() as cursor:
-            cursor.executemany(
-                "insert into lavra.landing_file "
-                "(path, namespace, stream, generation_id, sync_id, row_count, bytes) "
-                "values (%s, %s, %s, %s, %s, %s, %s)",
-                [
-                    (file.path, *key, sync.generation_id, sync.id, file.row_count, file.size)
-                    for file in outcome.files
-                ],
-            )
+        insert_files(connection, sync, [(file, None, None) for file in outcome.files])
+        finish_sync(connection, sync, outcome)
+
+
+def insert_files(
+    connection: psycopg.Connection,
+    sync: Sync,
+    files: Sequence[tuple[WrittenFile, int | None, str | None]],
+) -> None:
+    """Enter a sync's files, each with the number of its schema and its origin, if it has them."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into lavra.landing_file (path, namespace, stream, generation_id, sync_id, "
+            "row_count, bytes, schema_id, origin) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                (
+                    file.path, sync.namespace, sync.stream, sync.generation_id, sync.id,
+                    file.row_count, file.size, schema_id, origin,
+                )
+                for file, schema_id, origin in files
+            ],
+        )  # fmt: skip
+
+
+def finish_sync(connection: psycopg.Connection, sync: Sync, outcome: SyncOutcome) -> None:
+    """Advance a stream to the end of a sync, within the connection's transaction."""
+    key = (sync.namespace, sync.stream)
+    connection.execute(
+        """
+        update lavra.landing_stream set generation_id = %s, state = %s, columns = %s,
+            minimum_generation_id = case when %s then %s else minimum_generation_id end,
+            landed_at = clock_timestamp()
+        where namespace = %s and stream = %s
+        """,
+        (
+            sync.generation_id,
+            None if outcome.state is None else json.dumps(outcome.state),
+            json.dumps([vars(column) for column in outcome.columns]),
+            outcome.replaces,
+            sync.generation_id,
+            *key,
+        ),
+    )
+    if outcome.replaces:
         connection.execute(
-            """
-            update lavra.landing_stream set generation_id = %s, state = %s, columns = %s,
-                minimum_generation_id = case when %s then %s else minimum_generation_id end,
-                landed_at = clock_timestamp()
-            where namespace = %s and stream = %s
-            """,
-            (
-                sync.generation_id,
-                None if outcome.state is None else json.dumps(outcome.state),
-                json.dumps([vars(column) for column in outcome.columns]),
-                outcome.replaces,
-                sync.generation_id,
-                *key,
-            ),
+            "update lavra.landing_file set replaced_at = clock_timestamp() "
+            "where namespace = %s and stream = %s and generation_id < %s and replaced_at is null",
+            (*key, sync.generation_id),
         )
-        if outcome.replaces:
-            connection.execute(
-                "update lavra.landing_file set replaced_at = clock_timestamp() "
-                "where namespace = %s and stream = %s and generation_id < %s "
-                "and replaced_at is null",
-                (*key, sync.generation_id),
-            )
-        connection.execute(
-            """
-            update lavra.landing_sync set status = 'succeeded', ended_at = clock_timestamp(),
-                row_count = %s, bytes = %s, misfit_count = %s, skipped_count = %s,
-                schema_changes = %s
-            where id = %s
-            """,
-            (
-                sum(file.row_count for file in outcome.files),
-                sum(file.size for file in outcome.files),
-                outcome.misfit_count,
-                outcome.skipped_count,
-                json.dumps(list(outcome.schema_changes)),
-                sync.id,
-            ),
-        )
+    connection.execute(
+        """
+        update lavra.landing_sync set status = 'succeeded', ended_at = clock_timestamp(),
+            row_count = %s, bytes = %s, misfit_count = %s, skipped_count = %s,
+            schema_changes = %s
+        where id = %s
+        """,
+        (
+            sum(file.row_count for file in outcome.files),
+            sum(file.size for file in outcome.files),
+            outcome.misfit_count,
+            outcome.skipped_count,
+            json.dumps(list(outcome.schema_changes)),
+            sync.id,
+        ),
+    )
 
 
 def fail_sync(catalog: Catalog, sync: Sync, error: str) -> None:
@@ -257,6 +324,23 @@ def clean_up(catalog: Catalog, storage: LakeStorage, namespace: str, stream: str
         )
         connection.execute("delete from lavra.landing_file where path = any(%s)", (old,))
     return len(orphans) + len(old)
+
+
+def _shapes(connection: psycopg.Connection, numbers: set[int]) -> dict[int, Shape]:
+    if not numbers:
+        return {}
+    import pyarrow as pa  # noqa: PLC0415
+
+    from lavra.landing.dialects import Shape  # noqa: PLC0415 - few streams are Airbyte's
+
+    rows = connection.execute(
+        "select id, dialect, arrow_schema from lavra.landing_schema where id = any(%s)",
+        (list(numbers),),
+    ).fetchall()
+    return {
+        number: Shape(dialect, pa.ipc.read_schema(pa.py_buffer(content)))
+        for number, dialect, content in rows
+    }
 
 
 def _insert_sync(

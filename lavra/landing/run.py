@@ -31,6 +31,7 @@ from lavra.landing.manifest import (
 )
 from lavra.landing.reading import SourceReader, StreamRead
 from lavra.landing.references import resolve, unset
+from lavra.landing.schema_changes import schema_changes
 
 if TYPE_CHECKING:
     from lavra.catalog import Catalog
@@ -248,23 +249,8 @@ class _StreamRun:
     def _schema_changes(self, read: StreamRead, before: StreamState) -> list[dict[str, Any]]:
         if before.landed_at is None:
             return []
-        old = {column.name: column.type for column in before.columns}
-        new = {name: str(kind) for name, kind in read.columns.items()}
-        changes = [
-            {"column": name, "change": "added", "from": None, "to": new[name]}
-            for name in new
-            if name not in old
-        ]
-        changes += [
-            {"column": name, "change": "removed", "from": old[name], "to": None}
-            for name in old
-            if name not in new
-        ]
-        changes += [
-            {"column": name, "change": "retyped", "from": old[name], "to": new[name]}
-            for name in new
-            if name in old and new[name] != old[name]
-        ]
+        after = [Column(name, str(kind)) for name, kind in read.columns.items()]
+        changes = schema_changes(before.columns, after)
         policy = self._connection.non_breaking_schema_updates_behavior
         if changes and policy == "disable_connection":
             said = ", ".join(f"{change['column']} {change['change']}" for change in changes)

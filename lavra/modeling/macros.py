@@ -6,11 +6,17 @@ model's fingerprint, does not depend on what the macro expands to.
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from sqlglot import exp
 from sqlmesh.core.macros import MacroEvaluator, macro
 from sqlmesh.utils.errors import SQLMeshError
 
-from lavra.landing.manifest import current_files
+from lavra.landing import manifest
+from lavra.landing.bronze_reader import relation_sql
+from lavra.landing.dialects import Target
+from lavra.landing.manifest import Landed, LandedFile
 from lavra.modeling.lake import active_lake
 
 CONTRACT_COLUMNS = {
@@ -36,17 +42,18 @@ def bronze(
     types, nor fingerprints depend on the files.
     """
     types = _declared(columns)
-    files: list[str] = []
+    files: tuple[LandedFile, ...] = ()
     if evaluator.runtime_stage != "loading":
-        files = landed_files(namespace.name, stream.name)
+        files = landed(namespace.name, stream.name).files
     nulls = exp.select(*(exp.alias_(exp.null(), name, quoted=True) for name in types)).where(
         "FALSE"
     )
     source: exp.Query = nulls
-    if files:
+    ours = [file.url for file in files if file.shape is None]
+    if ours:
         reader = exp.func(
             "READ_PARQUET",
-            exp.array(*(exp.Literal.string(file) for file in files)),
+            exp.array(*(exp.Literal.string(url) for url in ours)),
             exp.EQ(this=exp.column("union_by_name"), expression=exp.true()),
             dialect="duckdb",
         )
@@ -57,13 +64,32 @@ def bronze(
         exp.alias_(exp.cast(exp.column(name, quoted=True), kind), name, quoted=True)
         for name, kind in types.items()
     )
-    return exp.select(*columns_cast).from_(source.subquery("landed")).subquery()
+    query: exp.Query = exp.select(*columns_cast).from_(source.subquery("landed"))
+    targets = {name: _target(kind) for name, kind in types.items()}
+    for text in relation_sql([file for file in files if file.shape is not None], targets):
+        query = exp.union(query, exp.maybe_parse(text, dialect="duckdb"), distinct=False)
+    return query.subquery()
 
 
-def landed_files(namespace: str, stream: str) -> list[str]:
-    """Return the files of a stream that count now, as DuckDB takes them."""
+def landed(namespace: str, stream: str) -> Landed:
+    """Return what counts of a stream now: the files, and the names that the ledger keeps."""
     lake = active_lake()
-    return current_files(lake.catalog, lake.storage, namespace, stream)
+    return manifest.landed(lake.catalog, lake.storage, namespace, stream)
+
+
+def _target(kind: exp.DataType) -> Target:
+    structure = _structure(kind)
+    is_nested = isinstance(structure, dict | list)
+    return Target(kind.sql(dialect="duckdb"), json.dumps(structure) if is_nested else None)
+
+
+def _structure(kind: exp.DataType) -> Any:
+    """Return a type in the form of DuckDB's ``from_json``: objects, lists, names of types."""
+    if kind.is_type(exp.DType.STRUCT):
+        return {field.name: _structure(field.args["kind"]) for field in kind.expressions}
+    if kind.is_type(exp.DType.ARRAY, exp.DType.LIST):
+        return [_structure(kind.expressions[0])]
+    return kind.sql(dialect="duckdb")
 
 
 def _declared(columns: tuple[exp.Expr, ...]) -> dict[str, exp.DataType]:

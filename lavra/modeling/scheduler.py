@@ -235,7 +235,7 @@ class LakeScheduler(Scheduler):
             for snapshot in self.snapshots.values()
             for stream in streams_read(snapshot, self.snapshots)
         }
-        self._landed = {stream: macros.landed_files(*stream) for stream in sorted(streams)}
+        self._landed = {s: list(macros.landed(*s).names) for s in sorted(streams)}
         self._through = now_timestamp()
 
     def _inputs_consumed(self, snapshot: Snapshot, table: str, end: int) -> Inputs:

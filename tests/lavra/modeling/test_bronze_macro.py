@@ -10,6 +10,7 @@ from sqlmesh.core.dialect import parse
 from sqlmesh.core.macros import RuntimeStage, macro
 from sqlmesh.core.model import load_sql_based_model
 
+from lavra.landing.manifest import Landed, LandedFile
 from lavra.modeling import macros
 
 MODEL = """
@@ -38,7 +39,9 @@ def rows(model: Any) -> list[tuple[Any, ...]]:
 @pytest.fixture
 def files(tmp_path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
-    monkeypatch.setattr(macros, "landed_files", lambda *_: names)
+    monkeypatch.setattr(
+        macros, "landed", lambda *_: Landed(tuple(LandedFile(n, n, 1, 1) for n in names), ())
+    )
     contract = "'x' as _airbyte_raw_id, timestamptz '2026-01-01 00:00:00Z' as _airbyte_extracted_at"
     generation = "1::bigint as _airbyte_generation_id"
     with duckdb.connect() as connection:

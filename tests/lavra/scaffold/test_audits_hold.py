@@ -23,6 +23,7 @@ from written import load
 from lavra.errors import SourceError
 from lavra.landing.connections import load_connections
 from lavra.landing.csv_reader import CsvReader
+from lavra.landing.manifest import Landed, LandedFile
 from lavra.scaffold.plan import plan_tables
 from lavra.scaffold.project import plan_project
 from lavra.scaffold.writing import write_project
@@ -128,7 +129,11 @@ def _run(folder: Path) -> tuple[duckdb.DuckDBPyConnection, Context]:
     landed = _land(folder)
     connection = duckdb.connect()
     connection.execute("set TimeZone = 'UTC'")
-    with patch("lavra.modeling.macros.landed_files", lambda *stream: [landed[stream]]):
+
+    def one_file(*stream: str) -> Landed:
+        return Landed((LandedFile(landed[stream], landed[stream], 1, 1),), ())
+
+    with patch("lavra.modeling.macros.landed", one_file):
         for name in context.dag.sorted:
             model = context.models[name]
             connection.execute(f"create schema if not exists {model.schema_name}")
