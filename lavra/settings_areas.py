@@ -24,7 +24,7 @@ class AirbyteSettings(BaseModel):
 
     airbyte_url: str = Field(
         default="",
-        description="The API of a real Airbyte, for `lavra ingest plan` and `apply`: "
+        description="The API of a real Airbyte, for `lavra ingest plan`, `apply` and `run`: "
         "https://api.airbyte.com/v1, or http://host:8000/api/public/v1. Empty: there is none.",
     )
     airbyte_workspace_id: str = Field(
@@ -35,6 +35,9 @@ class AirbyteSettings(BaseModel):
     )
     airbyte_client_secret: SecretStr = Field(
         default=SecretStr(""), description="The application's secret."
+    )
+    airbyte_poll_seconds: float = Field(
+        default=5.0, gt=0, description="Seconds between two looks at a job of that Airbyte."
     )
     airbyte_token: SecretStr = Field(
         default=SecretStr(""), description="A bearer token for that Airbyte, without application."

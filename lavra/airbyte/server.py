@@ -174,6 +174,33 @@ class AirbyteServer:
         )
         return list(answer if isinstance(answer, list) else answer.get("data", []))
 
+    def start_job(self, connection_id: str, kind: str) -> dict[str, Any]:
+        """Start a job (``sync``, ``refresh``) and return it; one at a time for a connection."""
+        request = {"connection_id": connection_id, "job_type": kind}
+        started: dict[str, Any] = self._call(lambda: self._jobs.create_job(request=request))
+        return started
+
+    def job(self, job_id: int) -> dict[str, Any]:
+        """Return a job as it stands."""
+        request = {"job_id": job_id}
+        found: dict[str, Any] = self._call(lambda: self._jobs.get_job(request=request))
+        return found
+
+    def newest_job(self, connection_id: str) -> dict[str, Any] | None:
+        """Return the job of a connection that was created last, or None if it never had one."""
+        request = {
+            "connection_id": connection_id,
+            "workspace_ids": [self.workspace_id],
+            "order_by": "createdAt|DESC",
+            "limit": PAGE,  # newest by number, whatever order the server keeps
+        }
+        answer = self._call(lambda: self._jobs.list_jobs(request=request))
+        return max(answer.get("data") or [], key=lambda job: int(job["jobId"]), default=None)
+
+    @property
+    def _jobs(self) -> Any:
+        return self._api.jobs
+
     @property
     def _definitions(self) -> Any:
         return self._api.declarative_source_definitions
@@ -258,7 +285,7 @@ def open_server(settings: Settings) -> AirbyteServer:
     if missing:
         raise ConfigurationError(
             f"{' and '.join(missing)} must say which Airbyte this lake uses.",
-            remedy="docs/ingestion.md shows how; `lavra ingest run` needs no Airbyte at all.",
+            remedy="docs/ingestion.md shows how; `lavra ingest run --here` needs no Airbyte.",
         )
     return AirbyteServer(
         settings.airbyte_url,

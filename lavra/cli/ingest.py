@@ -13,6 +13,7 @@ from lavra.cli.console import err, out, print_json, print_table
 from lavra.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from lavra.airbyte.jobs import Job
     from lavra.landing.run import StreamResult
 
 Names = Annotated[
@@ -37,7 +38,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group)
 
 
-def run(
+def run(  # noqa: PLR0917 - its options
     connections: Names = None,
     all_: Annotated[bool, typer.Option("--all", help="Land every connection.")] = False,
     stream: Annotated[
@@ -47,6 +48,10 @@ def run(
         bool,
         typer.Option("--full-refresh", help="Read from the start, into a new generation."),
     ] = False,
+    here: Annotated[
+        bool,
+        typer.Option("--here", help="Read on this machine even what a real Airbyte is to land."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Land connections in Bronze. Exits with 1 if a stream failed; the others have landed."""
@@ -55,9 +60,9 @@ def run(
             "Name the connections to land, or say --all.",
             remedy="`lavra ingest status` lists them.",
         )
+    from lavra.airbyte.run import land_connection  # noqa: PLC0415
     from lavra.catalog import open_catalog  # noqa: PLC0415
     from lavra.landing.connections import load_connections  # noqa: PLC0415
-    from lavra.landing.run import run_connection  # noqa: PLC0415
     from lavra.settings import load_settings  # noqa: PLC0415
     from lavra.storage import open_storage  # noqa: PLC0415
 
@@ -71,9 +76,9 @@ def run(
     catalog, storage = open_catalog(settings), open_storage(settings)
     results: list[StreamResult] = []
     for connection in declared:
-        results += run_connection(
-            settings, catalog, storage, connection,
-            streams=stream or (), full_refresh=full_refresh, progress=_Progress(),
+        results += land_connection(
+            settings, catalog, storage, connection, _Progress(),
+            streams=stream or (), full_refresh=full_refresh, here=here,
         )  # fmt: skip
     if as_json:
         print_json([dataclasses.asdict(result) for result in results])
@@ -142,6 +147,7 @@ class _Progress:
 
     def __init__(self) -> None:
         self._told = 0
+        self._job: int | None = None
 
     def waiting(self, connection: str) -> None:
         err.print(f"{connection}: another run of it is under way; waiting", markup=False)
@@ -150,6 +156,19 @@ class _Progress:
         if row_count - self._told >= _REPORT_EVERY_ROWS:
             self._told = row_count
             err.print(f"{connection}.{stream}: {row_count:,} rows so far", markup=False)
+
+    def job(self, connection: str, job: Job, *, joined: bool) -> None:
+        if joined and self._job != job.id:
+            err.print(f"{connection}: Airbyte's job {job.id} runs already; following it")
+        self._job = job.id
+        said = [f"{connection}: Airbyte's job {job.id} is {job.status}"]
+        if job.row_count is not None:
+            said.append(f"{job.row_count:,} rows")
+        if job.bytes is not None:
+            said.append(_size(job.bytes))
+        if job.status == "incomplete":
+            said.append("an attempt failed, Airbyte will try again")
+        err.print(", ".join(said), markup=False, soft_wrap=True)
 
     def done(self, result: StreamResult) -> None:
         self._told = 0

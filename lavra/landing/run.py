@@ -7,16 +7,15 @@ land. Runs of one connection at the same time wait for each other.
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lavra.catalog.locks import advisory_lock
 from lavra.errors import ConfigurationError, IngestError, LavraError, SourceError
 from lavra.landing.bronze_writer import BronzeWriter
+from lavra.landing.connection_lock import connection_lock
 from lavra.landing.connections import Connection, CsvConfig, PostgresConfig, Stream
 from lavra.landing.manifest import (
     Column,
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
     from lavra.catalog import Catalog
     from lavra.settings import Settings
     from lavra.storage import LakeStorage
-
-_LOCK_CLASS = 0x1A57A << 36
 
 
 @dataclass(frozen=True)
@@ -114,9 +111,8 @@ def run_connection(
     """
     told = progress or Quiet()
     chosen = [connection.stream(name) for name in streams] or list(connection.streams)
-    lock = _LOCK_CLASS | zlib.crc32(connection.name.encode())
     results: list[StreamResult] = []
-    with advisory_lock(catalog, lock, on_wait=lambda: told.waiting(connection.name)):
+    with connection_lock(catalog, connection.name, on_wait=lambda: told.waiting(connection.name)):
         try:
             with open_source(settings, connection) as reader:
                 for stream in chosen:

@@ -26,6 +26,8 @@ from urllib.parse import parse_qs, urlsplit
 from airbyte_api import models
 from pydantic import ValidationError
 
+from tests.lavra.airbyte.job_routes import Jobs
+
 WORKSPACE = "11111111-2222-3333-4444-555555555555"
 CLIENT = ("the-client", "the-client-secret")
 MASK = "**********"
@@ -64,6 +66,7 @@ class Airbyte:
     offered: dict[str, list[Offered]] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     discovers: int = 0
+    jobs: Jobs = field(default_factory=Jobs)
     before_call: Callable[[str, str], None] | None = None
     after_call: Callable[[str, str], None] | None = None
 
@@ -289,7 +292,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.tokens.add(token)
         return {"access_token": token, "token_type": "Bearer", "expires_in": 900}
 
-    def _route(  # noqa: C901, PLR0911 - one case per route
+    def _route(  # noqa: C901, PLR0911, PLR0912 - one case per route
         self, method: str, path: list[str], body: dict[str, Any]
     ) -> Any:
         airbyte = self.airbyte
@@ -322,10 +325,29 @@ class _Handler(BaseHTTPRequestHandler):
                         del airbyte.connections[connection["connectionId"]]
                 del getattr(airbyte, kind)[one]
                 return None
+            case _, ["jobs", *rest]:
+                return self._jobs(method, rest, body)
             case "GET", ["streams"]:
                 source = self._one(airbyte.sources, self._query("sourceId"))
                 return [_properties(each) for each in airbyte.streams_of(source)]
         return self._definition(method, path, body)
+
+    def _jobs(self, method: str, path: list[str], body: dict[str, Any]) -> Any:
+        jobs = self.airbyte.jobs
+        match method, path:
+            case "POST", []:
+                _checked(models.JobCreateRequest, body)
+                self._one(self.airbyte.connections, body["connectionId"])
+                if (running := jobs.running(body["connectionId"])) is not None:
+                    raise Refused(409, f"A sync is already running for the connection: {running}")
+                return jobs.create(body["connectionId"], body["jobType"])
+            case "GET", []:
+                return self._page(jobs.of(self._query("connectionId"), self._query("orderBy")))
+            case "GET", [job_id]:
+                return jobs.look(self._one(jobs.all, int(job_id))["jobId"])
+            case "DELETE", [job_id]:
+                return jobs.end(self._one(jobs.all, int(job_id))["jobId"], "cancelled")
+        raise Refused(404, "no such route")
 
     def _definition(self, method: str, path: list[str], body: dict[str, Any]) -> Any:
         store = self.airbyte.definitions
@@ -348,7 +370,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return store.pop(one)
         raise Refused(404, f"There is no {method} /{'/'.join(path)}")
 
-    def _one(self, store: dict[str, Any], key: str) -> dict[str, Any]:
+    def _one(self, store: dict[Any, Any], key: Any) -> dict[str, Any]:
         if key not in store:
             raise Refused(404, f"Could not find {key}")
         found: dict[str, Any] = store[key]
