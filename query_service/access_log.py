@@ -47,6 +47,7 @@ MOST_SQL = 20_000
 REFUSALS = {kind.code for kind in (Forbidden, StatementNotAllowed, TooManyQueries, Unauthenticated)}
 SUFFIX = ".jsonl"
 STDOUT = 1
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class AccessLog:
@@ -89,14 +90,13 @@ class AccessLog:
         Raises:
             LavraError: it cannot be written, so what it tells of must not happen.
         """
-        values = {name: getattr(entry, name) for name in COLUMNS}
-        shown = {name: value for name, value in values.items() if value is not None}
+        shown = {name: value for name, value in vars(entry).items() if value is not None}
         shown["at"] = entry.at.isoformat()
         try:
             if self._to_stdout:
                 _write(STDOUT, _for_cloud_logging(shown))
                 return
-            data = json.dumps(shown, separators=(",", ":")).encode() + b"\n"
+            data = _encode(shown).encode() + b"\n"
             with self._lock:
                 file = self._file or self._open()
                 _write(file.fileno(), data)
@@ -110,7 +110,6 @@ class AccessLog:
 
     def add_query(self, record: QueryRecord, outcome: str) -> None:
         """Write what became of a query."""
-        digest = hashlib.sha256(record.sql.encode("utf-8", "replace")).hexdigest()
         caller = record.caller
         self.add(
             Entry(
@@ -131,7 +130,7 @@ class AccessLog:
                 cached=record.cached,
                 format=record.encoding,
                 sql=_storable(record.sql[:MOST_SQL]) if self._with_text else None,
-                sql_sha256=digest,
+                sql_sha256=_digest(record.sql),
                 at=record.began_at,
             )
         )
@@ -225,7 +224,11 @@ def _for_cloud_logging(shown: dict[str, Any]) -> bytes:
         "logging.googleapis.com/labels": {"lavra": "access"},
         "access": shown,
     }
-    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+    return _encode(line).encode() + b"\n"
+
+
+def _digest(sql: str) -> str:
+    return hashlib.sha256(sql.encode("utf-8", "replace")).hexdigest()
 
 
 def _storable(text: str) -> str:

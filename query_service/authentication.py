@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections import OrderedDict
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -40,10 +41,10 @@ KEPT_TOKEN_S = 60.0
 
 _LOCAL = frozenset({"127.0.0.1", "::1"})
 _LOCAL_NAMES = _LOCAL | {"localhost"}
-_FORWARDED = (
-    "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via",
-    "cf-connecting-ip", "true-client-ip",
-)  # fmt: skip
+_FORWARDED = frozenset({
+    b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip",
+    b"via", b"cf-connecting-ip", b"true-client-ip",
+})  # fmt: skip
 _IN_URL = re.compile(
     rb"lavra_[a-z2-7]{12}_|(?:^|&)(?:api[_-]?key|key|token|access_token|x-api-key|authorization)=",
     re.IGNORECASE,
@@ -170,7 +171,7 @@ class Authenticator:
         """Whether a program of this machine asks: no proxy for others, no page of another site."""
         if not self._settings.service_allow_loopback or peer not in _LOCAL:
             return False
-        if any(name in headers for name in _FORWARDED):
+        if not _FORWARDED.isdisjoint(name for name, _ in headers.raw):
             return False
         hosts = headers.getlist("host")
         origins = headers.getlist("origin")
@@ -263,6 +264,7 @@ def _credential(headers: Headers) -> str | None:
     return given
 
 
+@lru_cache(256)
 def _host_of(url: str) -> str | None:
     try:
         return urlsplit(url).hostname

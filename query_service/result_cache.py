@@ -18,6 +18,7 @@ VOLATILE = (
 )  # fmt: skip
 _VOLATILE = re.compile(rf"\b({'|'.join(VOLATILE)})\b", re.IGNORECASE)
 _PLAIN_TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\s+|[^\s'"]+""")
+_encode = json.JSONEncoder(sort_keys=True).encode
 _HARD_TO_READ = ("--", "/*", "$$", "\\", "`")
 
 
@@ -57,7 +58,7 @@ def identity_of(
     sql: str, parameters: list[Any] | dict[str, Any] | None, row_limit: int | None
 ) -> str:
     """Return a text that differs whenever the answers to two requests may."""
-    identity = json.dumps([normalise(sql), parameters or None, row_limit], sort_keys=True)
+    identity = _encode([normalise(sql), parameters or None, row_limit])
     return hashlib.sha256(identity.encode()).hexdigest()
 
 

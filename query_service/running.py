@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lavra.errors import LavraError, QueryTimeout
 from query_service.descriptions import iso
-from query_service.engine.jobs import Chunk, Event, Failed, Finished, Started
+from query_service.engine.jobs import Chunk, Event, Failed, Finished, Started, Whole
 from query_service.problems import error_of
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ class Run:
             async with asyncio.timeout_at(self._deadline):
                 async for event in self._events:
                     match event:
+                        case Whole(started, data, finished):
+                            self.tables = started.tables
+                            self.held.append(data)
+                            self.finished = finished
+                            return
                         case Started(tables):
                             self.tables = tables
                         case Chunk(data):

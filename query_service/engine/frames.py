@@ -12,11 +12,14 @@ import struct
 import time
 from typing import Any
 
-from query_service.engine.jobs import Chunk, Event, Failed, Finished
+from query_service.engine.jobs import ENDS, Chunk, Event, Finished, Started, Whole
 from query_service.formats.encoders import Piece
 
 HEADER = struct.Struct("<IB")
 OBJECT, BYTES = 0, 1
+
+WHOLE_BYTES = 16 * 1024
+"""An answer up to this size is sent as one object."""
 
 FLUSH_BYTES = 256 * 1024
 FLUSH_PIECES = 512
@@ -48,18 +51,26 @@ class Outbox:
         self._ready_bytes = 0
         self._frame_bytes = 0
         self._flushed = time.monotonic()
+        self._started: Started | None = None  # waits for the answer to be whole
 
     def put(self, event: Event) -> None:
         """Send an event now or soon; the last one sends all that waits."""
         if isinstance(event, Chunk):
             self._frame.append(event.data)
             self._frame_bytes += len(event.data)
+        elif isinstance(event, Started):
+            self._started = event
+        elif isinstance(event, Finished) and self._started and self._frame_bytes <= WHOLE_BYTES:
+            data = b"".join(self._frame)
+            self._frame, self._frame_bytes = [], 0
+            self._ready.append(encode_object(Whole(self._started, data, event)))
+            self._started = None
         else:
             self._close_frame()
             self._ready.append(encode_object(event))
         size = self._ready_bytes + self._frame_bytes
         if (
-            isinstance(event, Finished | Failed)
+            isinstance(event, ENDS)
             or size >= FLUSH_BYTES
             or len(self._ready) + len(self._frame) >= FLUSH_PIECES
             or time.monotonic() - self._flushed > FLUSH_S
@@ -67,6 +78,9 @@ class Outbox:
             self._flush()
 
     def _close_frame(self) -> None:
+        if self._started:
+            self._ready.append(encode_object(self._started))
+            self._started = None
         if self._frame_bytes:
             self._ready.append(HEADER.pack(self._frame_bytes, BYTES))
             self._ready += [piece for piece in self._frame if len(piece)]

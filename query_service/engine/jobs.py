@@ -62,4 +62,15 @@ class Failed:
     remedy: str | None = None
 
 
-Event = Started | Chunk | Finished | Failed
+@dataclass(frozen=True)
+class Whole:
+    """A short answer, all events at once: each one costs more than its bytes."""
+
+    started: Started
+    data: bytes
+    finished: Finished
+
+
+Event = Started | Chunk | Finished | Failed | Whole
+ENDS = Finished | Failed | Whole
+"""After one of these there is nothing more."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from lavra.errors import LavraError, ProcessError, QueryCancelled, ResourcesExhausted
 from query_service.engine.connection import EngineConnection
 from query_service.engine.executor import ExecutorOptions
-from query_service.engine.jobs import Event, Failed, Finished, Job
+from query_service.engine.jobs import ENDS, Event, Failed, Job
 from query_service.engine.memory import anonymous_bytes
 from query_service.engine.worker import KeepOnly, Prepare, Ready
 
@@ -139,7 +139,7 @@ class ProcessPool:
                 worker.query_id = job.query_id
                 worker.connection.send(job)
                 while (event := await worker.connection.next()) is not None:
-                    ended = isinstance(event, Finished | Failed)
+                    ended = isinstance(event, ENDS)
                     if ended:
                         self._give_back(worker)
                     yield event

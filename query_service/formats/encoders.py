@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Protocol, TypeAlias
 
 import pyarrow as pa
@@ -74,13 +75,12 @@ class JsonEncoder:
     """
 
     def __init__(self, schema: pa.Schema) -> None:
-        self._columns = column_list(schema)
+        self._schema = schema
         self._first = True
 
     def begin(self) -> bytes:
         """Return the columns and the opening of the rows."""
-        columns = json.dumps(self._columns, ensure_ascii=False, separators=(",", ":"))
-        return f'"columns":{columns},"rows":['.encode()
+        return _json_opening(self._schema)
 
     def encode(self, batch: pa.RecordBatch) -> Iterator[bytes]:
         """Return rows as arrays."""
@@ -242,6 +242,12 @@ def column_list(schema: pa.Schema) -> list[dict[str, str]]:
         {"name": field.name, "type": str(plain.type)}
         for field, plain in zip(schema, plain_schema(schema), strict=True)
     ]
+
+
+@lru_cache(256)
+def _json_opening(schema: pa.Schema) -> bytes:
+    columns = json.dumps(column_list(schema), ensure_ascii=False, separators=(",", ":"))
+    return f'"columns":{columns},"rows":['.encode()
 
 
 def unique_names(names: list[str]) -> list[str]:

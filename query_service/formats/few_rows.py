@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -30,6 +31,7 @@ def few_fragments(column: pa.Array) -> list[str] | None:
         return None
 
 
+@lru_cache(256)
 def _maker(kind: pa.DataType) -> Callable[[Any], str] | None:
     if pa.types.is_integer(kind):
         return _integer

@@ -20,7 +20,7 @@ import pytest
 from query_service.cache.release_file import CachedTable, write_release_file
 from query_service.cache.segments import servable_schema, write_segment
 from query_service.engine.executor import ExecutorOptions
-from query_service.engine.jobs import Chunk, Failed, Finished, Job
+from query_service.engine.jobs import Chunk, Failed, Finished, Job, Whole
 from query_service.engine.pool import ProcessPool
 
 ROWS = 200_000
@@ -57,6 +57,8 @@ async def pool(folder: Path, count: int = 2, megabytes: int = 64) -> AsyncIterat
 async def run(engine: ProcessPool, release: str, sql: str, **job: Any) -> tuple[bytes, Any]:
     data, last = b"", None
     async for event in engine.run(Job("q", release, sql, **job)):
+        if isinstance(event, Whole):
+            return event.data, event.finished
         if isinstance(event, Chunk):
             data += event.data
         last = event
