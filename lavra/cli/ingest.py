@@ -10,9 +10,11 @@ import typer
 
 from lavra.cli import airbyte
 from lavra.cli.console import err, out, print_json, print_table
-from lavra.errors import ConfigurationError
+from lavra.errors import ConfigurationError, LavraError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lavra.airbyte.jobs import Job
     from lavra.landing.run import StreamResult
 
@@ -34,6 +36,7 @@ def register(app: typer.Typer) -> None:
     group.command("lint")(lint)
     group.command("status")(status)
     group.command("schema")(schema)
+    group.command("watch")(watch)
     airbyte.register(group)
     app.add_typer(group)
 
@@ -142,12 +145,59 @@ def schema() -> None:
     out.print(str(write_schema(load_settings().project)), markup=False, soft_wrap=True)
 
 
+def watch(
+    connections: Names = None,
+    interval: Annotated[
+        float, typer.Option("--interval", min=0.1, help="Seconds between two looks.")
+    ] = 15.0,
+    once: Annotated[
+        bool, typer.Option("--once", help="Take one look; exits with 1 if a stream failed.")
+    ] = False,
+    models: Annotated[
+        bool, typer.Option("--models/--no-models", help="Whether to run the models that are due.")
+    ] = True,
+) -> None:
+    """Land what is due, enter what arrived, and run the models that depend on it; Ctrl-C ends it.
+
+    Due is what a schedule says, and a csv connection without one whose files changed. What a
+    real Airbyte landed is entered when its job is over.
+    """
+    import functools  # noqa: PLC0415
+    import time  # noqa: PLC0415
+
+    from lavra.catalog import open_catalog  # noqa: PLC0415
+    from lavra.sensors.models import run_models  # noqa: PLC0415
+    from lavra.sensors.watch import Watch  # noqa: PLC0415
+    from lavra.settings import load_settings  # noqa: PLC0415
+    from lavra.storage import open_storage  # noqa: PLC0415
+
+    settings = load_settings()
+    runs = functools.partial(run_models, settings) if models else None
+    progress = _Progress()
+    watching = Watch(
+        settings, open_catalog(settings), open_storage(settings), progress, runs,
+        tuple(connections or ()),
+    )  # fmt: skip
+    if once:
+        results = watching.look()
+        if progress.troubles or any(result.error for result in results):
+            raise typer.Exit(1)
+        return
+    while True:
+        try:
+            watching.look()
+        except LavraError as error:  # the catalog is away, a declaration is being edited
+            progress.trouble(error)
+        time.sleep(interval)
+
+
 class _Progress:
     """Tells people, on standard error, what lands."""
 
     def __init__(self) -> None:
         self._told = 0
         self._job: int | None = None
+        self.troubles = 0
 
     def waiting(self, connection: str) -> None:
         err.print(f"{connection}: another run of it is under way; waiting", markup=False)
@@ -169,6 +219,17 @@ class _Progress:
         if job.status == "incomplete":
             said.append("an attempt failed, Airbyte will try again")
         err.print(", ".join(said), markup=False, soft_wrap=True)
+
+    def due(self, connection: str, reason: str) -> None:
+        err.print(f"{connection}: {reason}", markup=False)
+
+    def models(self, connections: Sequence[str]) -> None:
+        cause = f"after {', '.join(connections)}" if connections else "as the watch begins"
+        err.print(f"running the models that are due, {cause}", markup=False, soft_wrap=True)
+
+    def trouble(self, error: LavraError) -> None:
+        self.troubles += 1
+        err.print(str(error), markup=False, soft_wrap=True)
 
     def done(self, result: StreamResult) -> None:
         self._told = 0

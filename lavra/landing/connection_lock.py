@@ -34,6 +34,21 @@ def connection_lock(
     Raises:
         CatalogError: the time is up.
     """
-    key = _LOCK_CLASS | zlib.crc32(connection.encode())
-    with advisory_lock(catalog, key, timeout_s=timeout_s, on_wait=on_wait):
+    with advisory_lock(catalog, _key(connection), timeout_s=timeout_s, on_wait=on_wait):
         yield
+
+
+def is_held(catalog: Catalog, connection: str) -> bool:
+    """Whether somebody holds a connection's lock right now."""
+    key = _key(connection)
+    with catalog.connect() as database:
+        row = database.execute(
+            "select 1 from pg_locks where locktype = 'advisory' and granted and objsubid = 1 "
+            "and classid::bigint = %s and objid::bigint = %s limit 1",
+            (key >> 32, key & 0xFFFF_FFFF),
+        ).fetchone()
+    return row is not None
+
+
+def _key(connection: str) -> int:
+    return _LOCK_CLASS | zlib.crc32(connection.encode())

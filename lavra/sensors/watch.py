@@ -1,0 +1,180 @@
+"""One look at everything that may have arrived, and what follows from it.
+
+``lavra ingest watch`` looks again and again; a worker may call :meth:`Watch.look` in a loop of
+its own. What was landed and not modelled yet when a process died is modelled by the next one:
+SQLMesh's own run finds what is due by its inputs.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from lavra.airbyte.jobs import newest
+from lavra.airbyte.run import (
+    RunProgress,
+    applied_id,
+    enter,
+    evidence,
+    failed,
+    land_connection,
+)
+from lavra.airbyte.server import open_server
+from lavra.airbyte.state import AirbyteState
+from lavra.errors import ConfigurationError, IngestError, LavraError, ProcessError
+from lavra.landing.connections import load_connections
+from lavra.sensors.attempts import claim, finish
+from lavra.sensors.due import Due, changed_files, due
+
+if TYPE_CHECKING:
+    from lavra.airbyte.server import AirbyteServer
+    from lavra.catalog import Catalog
+    from lavra.landing.connections import Connection
+    from lavra.landing.run import StreamResult
+    from lavra.settings import Settings
+    from lavra.storage import LakeStorage
+
+
+class WatchProgress(RunProgress, Protocol):
+    """Hears of a watch."""
+
+    def due(self, connection: str, reason: str) -> None:
+        """A connection is landed now, for this reason."""
+
+    def models(self, connections: Sequence[str]) -> None:
+        """The models run, since these connections landed something; none: at the start."""
+
+    def trouble(self, error: LavraError) -> None:
+        """Something cannot be looked at, or the models failed; the watch goes on."""
+
+
+@dataclass
+class Watch:
+    """Looks for what arrived, lands what is due, and runs the models that depend on it.
+
+    Args:
+        settings: Of the lake.
+        catalog: Holds the manifest and what was begun.
+        storage: The lake's files.
+        progress: Hears how it goes.
+        run_models: Runs the models that are due; None leaves them to somebody else.
+        names: Connections to watch; all, when empty.
+    """
+
+    settings: Settings
+    catalog: Catalog
+    storage: LakeStorage
+    progress: WatchProgress
+    run_models: Callable[[], None] | None
+    names: tuple[str, ...] = ()
+    _landed: list[str] = field(default_factory=list)
+    _is_first: bool = True
+    _jobs: dict[str, int] = field(default_factory=dict)
+    _troubles: set[str] = field(default_factory=set)
+
+    def look(self, now: dt.datetime | None = None) -> list[StreamResult]:
+        """Take one look, and return what landed or failed.
+
+        Raises:
+            ConfigurationError: a declaration is wrong.
+            CatalogUnavailable: the catalog went away; call it again later.
+        """
+        now = now or dt.datetime.now(dt.UTC)
+        connections = load_connections(self.settings.project, self.names)
+        results: list[StreamResult] = []
+        ready = due(self.catalog, connections, now)
+        ready += changed_files(self.settings, self.catalog, connections, now)
+        for one in ready:
+            results += self._land(one)
+        results += self._look_at_airbyte([c for c in connections if c.destination.dialect])
+        self._landed += [
+            result.connection
+            for result in results
+            if (result.file_count or result.schema_changes) and result.connection
+        ]
+        if self.run_models is not None and (self._landed or self._is_first):
+            self._model(self.run_models)
+        return results
+
+    def _land(self, one: Due) -> list[StreamResult]:
+        name = one.connection.name
+        if not claim(self.catalog, name, tick=one.tick, fingerprint=one.fingerprint):
+            return []  # another process was quicker
+        self.progress.due(name, one.reason)
+        results = land_connection(
+            self.settings, self.catalog, self.storage, one.connection, self.progress
+        )
+        finish(self.catalog, name)
+        return results
+
+    def _look_at_airbyte(self, connections: Sequence[Connection]) -> list[StreamResult]:
+        """Enter what Airbyte landed: of jobs that ended, or, without its API, whatever is new."""
+        if not connections:
+            return []
+        server = None
+        try:
+            if self.settings.airbyte_url:
+                server = open_server(self.settings)
+        except ConfigurationError as error:
+            self._trouble(error)
+            return []
+        results = []
+        for connection in connections:
+            try:
+                entered = self._enter(server, connection)
+            except (IngestError, ConfigurationError) as error:
+                self._trouble(error)
+                continue
+            for result in entered:
+                if result.error:
+                    self._trouble(IngestError(
+                        f"{connection.name}.{result.stream}: {result.error}", remedy=result.remedy
+                    ))  # fmt: skip
+                elif result.file_count:
+                    self.progress.done(result)
+            results += entered
+        return results
+
+    def _enter(self, server: AirbyteServer | None, connection: Connection) -> list[StreamResult]:
+        if server is None:
+            overwritten = [s for s in connection.streams if s.sync_mode.endswith("overwrite")]
+            appended = [s for s in connection.streams if s not in overwritten]
+            error = ConfigurationError(
+                "Only Airbyte's API can say when an overwritten stream is complete.",
+                remedy="Set LAVRA_AIRBYTE_URL and its fellows.",
+            )
+            return [failed(connection, stream, error) for stream in overwritten] + enter(
+                self.catalog, self.storage, connection, appended, seen=None, progress=self.progress
+            )
+        state = AirbyteState(self.catalog, server.workspace_id)
+        connection_id = applied_id(state, connection)
+        job = newest(server, connection_id)
+        if job is None or not job.is_over or self._jobs.get(connection.name) == job.id:
+            return []
+        results = enter(
+            self.catalog, self.storage, connection, connection.streams,
+            seen=evidence(server, connection_id, job), progress=self.progress,
+        )  # fmt: skip
+        if not any(result.error for result in results):
+            self._jobs[connection.name] = job.id
+        return results
+
+    def _model(self, run_models: Callable[[], None]) -> None:
+        """Run the models; if they fail, try again at the next look."""
+        self.progress.models(list(dict.fromkeys(self._landed)))
+        try:
+            run_models()
+        except ProcessError as error:
+            self._trouble(error)
+            return
+        self._is_first = False
+        self._landed.clear()
+        self._troubles.clear()
+
+    def _trouble(self, error: LavraError) -> None:
+        """Tell of a trouble once, until it changes."""
+        if str(error) not in self._troubles:
+            self._troubles.add(str(error))
+            self.progress.trouble(error)
