@@ -59,8 +59,11 @@ class Lake:
         physical: dict[tuple[str, str], tuple[str, str]] | None = None,
         snapshot: int | None = None,
         data_through: dt.datetime | None = RELEASED,
+        described: dict[tuple[str, str], tuple[str, dict[str, str], list[str]]] | None = None,
     ) -> int:
         """Release tables (default: all of Gold) at a snapshot (default: the latest).
+
+        ``described`` has a table's description, its columns' and its grain, where they matter.
 
         Returns:
             The release's id.
@@ -76,15 +79,17 @@ class Lake:
             assert row is not None
             for schema, table in names:
                 held = (physical or {}).get((schema, table), (schema, table))
+                plain = (f"All of {table}.", {"id": "The key."}, ["id"])
+                text, comments, grain = (described or {}).get((schema, table), plain)
+                columns = [{"name": k, "type": "", "description": v} for k, v in comments.items()]
                 connection.execute(
                     "insert into lavra.release_table (release_id, schema_name, table_name, "
                     "physical_schema, physical_table, description, columns, grain, upstream, "
                     "row_count, bytes, data_through) "
                     "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, 0, 0, %s)",
                     (
-                        row[0], schema, table, *held, f"All of {table}.",
-                        json.dumps([{"name": "id", "type": "INT", "description": "The key."}]),
-                        json.dumps(["id"]), json.dumps([f"silver_test.{table}"]), data_through,
+                        row[0], schema, table, *held, text, json.dumps(columns),
+                        json.dumps(grain), json.dumps([f"silver_test.{table}"]), data_through,
                     ),
                 )  # fmt: skip
         return int(row[0])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from sqlalchemy import exc
-from sqlalchemy.sql import compiler
+from sqlalchemy import exc, types
+from sqlalchemy.sql import compiler, elements
 
 RESERVED_WORDS = frozenset(
     {
@@ -44,6 +45,15 @@ class LavraCompiler(compiler.SQLCompiler):
             text += "\n OFFSET " + self.process(select._offset_clause, **kw)
         return text
 
+    def fetch_clause(self, select: Any, **kw: Any) -> str:
+        """Write FETCH as LIMIT; DataFusion has neither PERCENT nor WITH TIES."""
+        if any(select._fetch_clause_options.values()):
+            raise exc.CompileError("FETCH knows neither PERCENT nor WITH TIES here")
+        text: str = "\n LIMIT " + self.process(select._fetch_clause, **kw)
+        if select._offset_clause is not None:
+            text += "\n OFFSET " + self.process(select._offset_clause, **kw)
+        return text
+
     def for_update_clause(self, select: Any, **kw: Any) -> str:
         """Write nothing: there is nothing to lock."""
         return ""
@@ -52,18 +62,47 @@ class LavraCompiler(compiler.SQLCompiler):
         """Write ``%`` plainly; qmark parameters need no doubling."""
         return f"{self.process(binary.left, **kw)} % {self.process(binary.right, **kw)}"
 
+    def visit_truediv_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Divide as Python does: where integers may meet, the divisor becomes a double.
+
+        SQLAlchemy 1.4 leaves division to the database, and so it is left there.
+        """
+        left, right = self.process(binary.left, **kw), self.process(binary.right, **kw)
+        exact = isinstance(binary.right.type, (types.Numeric, types.Float))
+        if exact or not getattr(self.dialect, "div_is_floordiv", False):
+            return f"{left} / {right}"
+        return f"{left} / CAST({right} AS DOUBLE)"
+
+    def visit_concat_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Write ``||``; DataFusion cannot infer the type of a parameter beside it."""
+        return " || ".join(self._as_text(part, **kw) for part in (binary.left, binary.right))
+
+    def visit_concat_op_expression_clauselist(
+        self, clauselist: Any, operator: Any, **kw: Any
+    ) -> str:
+        """Write a chain of ``||``."""
+        return " || ".join(self._as_text(part, **kw) for part in clauselist.clauses)
+
+    def visit_like_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Write LIKE."""
+        return self._like(binary, "LIKE", **kw)
+
+    def visit_not_like_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Write NOT LIKE."""
+        return self._like(binary, "NOT LIKE", **kw)
+
+    def visit_ilike_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Write ILIKE, which DataFusion has."""
+        return self._like(binary, "ILIKE", **kw)
+
+    def visit_not_ilike_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Write NOT ILIKE."""
+        return self._like(binary, "NOT ILIKE", **kw)
+
     def visit_ilike_case_insensitive_operand(self, element: Any, **kw: Any) -> str:
         """Leave the operand alone: ILIKE does the rest."""
         text: str = element.element._compiler_dispatch(self, **kw)
         return text
-
-    def visit_ilike_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
-        """Write ILIKE, which DataFusion has."""
-        return self._ilike(binary, "ILIKE", **kw)
-
-    def visit_not_ilike_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
-        """Write NOT ILIKE."""
-        return self._ilike(binary, "NOT ILIKE", **kw)
 
     def visit_regexp_match_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
         """Write ``~``, or ``~*`` with the flag i."""
@@ -82,10 +121,33 @@ class LavraCompiler(compiler.SQLCompiler):
         """Write the time of the query."""
         return "now()"
 
-    def _ilike(self, binary: Any, operator: str, **kw: Any) -> str:
+    def visit_frame_clause(self, frameclause: Any, **kw: Any) -> str:
+        """Write a window's frame.
+
+        DataFusion takes no parameters there: they are written out when the query runs.
+        """
+        text: str = super().visit_frame_clause(frameclause, **{**kw, "literal_execute": True})
+        return text
+
+    def _format_frame_clause(self, range_: Any, **kw: Any) -> str:
+        # The same, up to SQLAlchemy 2.0.
+        text: str = super()._format_frame_clause(range_, **{**kw, "literal_execute": True})
+        return text
+
+    def _as_text(self, part: Any, **kw: Any) -> str:
+        text: str = part._compiler_dispatch(self, **kw)
+        return f"CAST({text} AS VARCHAR)" if isinstance(part, elements.BindParameter) else text
+
+    def _like(self, binary: Any, operator: str, **kw: Any) -> str:
+        """Write a match; another escape than the backslash, DataFusion's only one, becomes it."""
         escape = binary.modifiers.get("escape")
-        text = f"{self.process(binary.left, **kw)} {operator} {self.process(binary.right, **kw)}"
-        return f"{text} ESCAPE '{escape}'" if escape else text
+        left, right = self.process(binary.left, **kw), self.process(binary.right, **kw)
+        if escape is not None and escape != "\\":
+            if len(escape) != 1:
+                raise exc.CompileError(f"ESCAPE takes one character, not {escape!r}")
+            marked = self.render_literal_value(re.escape(escape) + "(.)", types.String())
+            right = rf"regexp_replace(replace({right}, '\', '\\'), {marked}, '\${{1}}', 'gs')"
+        return f"{left} {operator} {right}"
 
     def _regexp(self, binary: Any, operator: str, **kw: Any) -> str:
         flags = binary.modifiers.get("flags")
@@ -142,20 +204,17 @@ class LavraTypeCompiler(compiler.GenericTypeCompiler):
         return self.visit_NUMERIC(type_, **kw)
 
     def visit_DATETIME(self, type_: Any, **kw: Any) -> str:  # noqa: N802
-        """A timestamp without a zone: UTC by convention."""
-        return "TIMESTAMP"
+        """A timestamp without a zone, UTC by convention, in microseconds.
 
-    def visit_TIMESTAMP(self, type_: Any, **kw: Any) -> str:  # noqa: N802
-        """A timestamp without a zone: UTC by convention."""
-        return "TIMESTAMP"
+        Those of a bare ``TIMESTAMP`` are nanoseconds, which end in the year 2262.
+        """
+        return "TIMESTAMP(6)"
+
+    visit_TIMESTAMP = visit_datetime = visit_DATETIME
 
     def visit_TIME(self, type_: Any, **kw: Any) -> str:  # noqa: N802
         """A time of day."""
         return "TIME"
-
-    def visit_datetime(self, type_: Any, **kw: Any) -> str:
-        """A timestamp."""
-        return "TIMESTAMP"
 
     def visit_text(self, type_: Any, **kw: Any) -> str:
         """Text of any length."""
@@ -173,10 +232,6 @@ class LavraTypeCompiler(compiler.GenericTypeCompiler):
         return "BYTEA"
 
     visit_BLOB = visit_BINARY = visit_VARBINARY = visit_large_binary
-
-    def visit_interval(self, type_: Any, **kw: Any) -> str:
-        """A span of time."""
-        return "INTERVAL"
 
     def visit_INTERVAL(self, type_: Any, **kw: Any) -> str:  # noqa: N802
         """A span of time."""

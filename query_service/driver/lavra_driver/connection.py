@@ -189,6 +189,12 @@ class Connection:
         """Stop a query of this key by its id; False when it is not running (any more)."""
         return self.transport.cancel(query_id)
 
+    def environments(self) -> list[dict[str, Any]]:
+        """Return the environments that this key may read, prod first: name, ready, snapshot."""
+        answer = self.transport.get_json("/v1/environments")
+        environments: list[dict[str, Any]] = answer["environments"]
+        return environments
+
     def tables(self) -> list[dict[str, Any]]:
         """Return the environment's tables, as ``GET /v1/tables`` lists them."""
         answer = self.transport.get_json("/v1/tables", environment=self.environment)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import exc
+from sqlalchemy import exc, types
 from sqlalchemy.engine import default
 
 import lavra_driver
@@ -71,7 +71,8 @@ class LavraDialect(default.DefaultDialect):
     insert_returning = False
     implicit_returning = False
     requires_name_normalize = False
-    returns_unicode_strings = True
+    # SQLAlchemy 1.4 compares with this object; 2.x knows nothing else.
+    returns_unicode_strings = getattr(types.String, "RETURNS_UNICODE", True)
     description_encoding = None
     max_identifier_length = 255
     tuple_in_values = False
@@ -208,7 +209,6 @@ class LavraDialect(default.DefaultDialect):
                 "type": type_of(column["type"]),
                 "nullable": column.get("nullable", column["name"] not in grain),
                 "default": None,
-                "autoincrement": False,
                 "comment": column.get("description") or None,
             }
             for column in table["columns"]

@@ -119,13 +119,13 @@ def encode(value: Any) -> tuple[Any, str]:  # noqa: C901, PLR0911, PLR0912
     if isinstance(value, Decimal):
         return _decimal(value)
     if isinstance(value, dt.datetime):
-        return _utc(value).isoformat(sep=" "), "CAST({} AS TIMESTAMP)"
+        return _utc(value).isoformat(sep=" "), "CAST({} AS TIMESTAMP(6))"
     if isinstance(value, dt.date):
         return value.isoformat(), "CAST({} AS DATE)"
     if isinstance(value, dt.time):
         if value.tzinfo is not None:
             raise ProgrammingError("a time of day with a zone has no SQL type here")
-        return value.isoformat(), "CAST({} AS TIME)"
+        return value.isoformat(), "arrow_cast({}, 'Time64(Microsecond)')"
     if isinstance(value, dt.timedelta):
         microseconds = value // dt.timedelta(microseconds=1)
         return f"{microseconds} microseconds", "CAST({} AS INTERVAL)"

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import types
+from sqlalchemy.sql import sqltypes, type_api
 
 from lavra_driver.types import sql_type
 
@@ -26,7 +27,10 @@ class LavraDate(types.Date):
 
 
 class LavraDateTime(types.DateTime):
-    """A timestamp in UTC, written ``TIMESTAMP '2024-01-31 12:00:00'``."""
+    """A timestamp in UTC, written ``TIMESTAMP(6) '2024-01-31 12:00:00'``.
+
+    In microseconds, as the lake holds it: a bare ``TIMESTAMP`` ends in the year 2262.
+    """
 
     def literal_processor(self, dialect: Any) -> Callable[[Any], str]:
         """Return the writer of a literal."""
@@ -34,27 +38,42 @@ class LavraDateTime(types.DateTime):
         def write(value: dt.datetime) -> str:
             if value.tzinfo is not None:
                 value = value.astimezone(dt.timezone.utc).replace(tzinfo=None)
-            return f"TIMESTAMP '{value.isoformat(sep=' ')}'"
+            return f"TIMESTAMP(6) '{value.isoformat(sep=' ')}'"
 
         return write
 
 
 class LavraTime(types.Time):
-    """A time of day, written ``CAST('12:00:00' AS TIME)``."""
+    """A time of day, written as one in microseconds, the lake's: ``TIME`` has nanoseconds."""
 
     def literal_processor(self, dialect: Any) -> Callable[[Any], str]:
         """Return the writer of a literal."""
-        return lambda value: f"CAST('{value.isoformat()}' AS TIME)"
+        return lambda value: f"arrow_cast('{value.isoformat()}', 'Time64(Microsecond)')"
 
 
-class LavraInterval(types.Interval):
+class LavraInterval(type_api.NativeForEmulated, sqltypes._AbstractInterval):
     """A span of time; the driver speaks timedelta."""
 
-    def bind_processor(self, dialect: Any) -> None:
-        """Leave the value to the driver."""
+    __visit_name__ = "INTERVAL"
+    native = True
 
-    def result_processor(self, dialect: Any, coltype: Any) -> None:
-        """Leave the value as the driver gives it."""
+    @classmethod
+    def adapt_emulated_to_native(cls, interval: Any, **kw: Any) -> LavraInterval:
+        """Return it for SQLAlchemy's own type, which would count from 1970 otherwise."""
+        return cls()
+
+    @property
+    def _type_affinity(self) -> Any:
+        return types.Interval
+
+    @property
+    def python_type(self) -> type[dt.timedelta]:
+        """What its values are."""
+        return dt.timedelta
+
+    def coerce_compared_value(self, op: Any, value: Any) -> Any:
+        """Compare with spans."""
+        return self
 
     def literal_processor(self, dialect: Any) -> Callable[[Any], str]:
         """Return the writer of a literal."""

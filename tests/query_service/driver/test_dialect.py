@@ -114,6 +114,25 @@ def test_expressions_run(engine: sa.Engine, orders: sa.Table) -> None:
         (sa.select(orders.c.order_id).where(orders.c.state.regexp_match("^R")), [(2,)]),
         (sa.select(orders.c.order_id).where(orders.c.state.in_([])), []),
         (sa.select(orders.c.order_id).where(orders.c.state.in_(["SP", "x"])), [(1,)]),
+        # An escape other than DataFusion's own, and one that is a quote.
+        (sa.select(orders.c.order_id).where(orders.c.state.contains("%", autoescape=True)), []),
+        (sa.select(orders.c.order_id).where(orders.c.state.like("S'P", escape="'")), [(1,)]),
+        (sa.select(orders.c.order_id).where(orders.c.state.ilike("s#P", escape="#")), [(1,)]),
+        (sa.select(sa.literal(r"a\%").like(r"a\#%", escape="#")), [(True,)]),
+        (sa.select(sa.literal(r"a\b").like(r"a\#%", escape="#")), [(False,)]),
+        (sa.select(sa.literal("a") + sa.literal("b")), [("ab",)]),
+        (sa.select(sa.literal(3) / sa.literal(2)), [(1.5,)]),
+        (sa.select(orders.c.order_id).order_by(orders.c.order_id).fetch(1), [(1,)]),
+        (
+            sa.select(
+                sa.func.sum(orders.c.order_id).over(order_by=orders.c.order_id, rows=(-1, 0))
+            ).order_by(orders.c.order_id),
+            [(1,), (3,), (5,)],
+        ),
+        (
+            sa.select(sa.cast("2 days", sa.Interval), sa.literal(dt.datetime(9999, 12, 31))),
+            [(dt.timedelta(2), dt.datetime(9999, 12, 31))],
+        ),
         (sa.select(orders.c.order_id % 2).where(orders.c.order_id == 3), [(1,)]),
         (sa.select(sa.cast(orders.c.revenue, sa.Float)).limit(1), [(10.5,)]),
         (sa.select(sa.literal("a'b%c").label("End")), [("a'b%c",)]),
@@ -142,6 +161,16 @@ def test_literals_are_written_for_datafusion(engine: sa.Engine) -> None:
     with engine.connect() as connection:
         row = connection.exec_driver_sql(sql).one()
     assert tuple(row) == (day, day.date(), "a'b", dt.timedelta(0))
+
+
+def test_what_datafusion_cannot_say(engine: sa.Engine, orders: sa.Table) -> None:
+    for statement in (
+        sa.select(orders).order_by(orders.c.order_id).fetch(1, with_ties=True),
+        sa.select(orders).where(orders.c.state.like("a", escape="##")),
+        sa.select(orders).where(orders.c.state.regexp_match("a", flags="m")),
+    ):
+        with pytest.raises(sa.exc.CompileError):
+            statement.compile(engine)
 
 
 def test_writing_is_refused_before_it_is_sent(engine: sa.Engine, service: ToyService) -> None:

@@ -76,7 +76,20 @@ def test_reflection(connection: lavra_driver.Connection) -> None:
         "day": "DATE", "nothing": "FLOAT",
     }  # fmt: skip
     assert inspector.get_table_comment("orders", "gold_test") == {"text": "All of orders."}
+    assert inspector.get_columns("orders", "gold_test")[0]["comment"] == "The key."
+    assert inspector.get_pk_constraint("orders", "gold_test")["constrained_columns"] == ["id"]
     engine.dispose()
+
+
+def test_environments(connection: lavra_driver.Connection) -> None:
+    assert [(e["name"], e["ready"]) for e in connection.environments()] == [("prod", True)]
+
+
+def test_times_are_compared_in_the_lakes_own_unit(connection: lavra_driver.Connection) -> None:
+    # Nanoseconds end in the year 2262, and DataFusion compares no times of two units.
+    sql = "select count(*) from gold_test.orders where ordered_at < ? and cast(? as varchar) = ?"
+    far, time = dt.datetime(9999, 12, 31), dt.time(10, 0, 0, 5)
+    assert connection.execute(sql, [far, time, "10:00:00.000005"]).fetchall() == [(1,)]
 
 
 def test_cancel(connection: lavra_driver.Connection) -> None:
