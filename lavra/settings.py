@@ -24,6 +24,7 @@ from lavra.errors import ConfigurationError
 from lavra.settings_areas import (
     AccessSettings,
     AirbyteSettings,
+    ConnectorSettings,
     LogSettings,
     ServiceSettings,
     SupersetSettings,
@@ -49,8 +50,9 @@ def _lake_url(url: str) -> str:
 
 
 class Settings(
-    AirbyteSettings, AccessSettings, ServiceSettings, SupersetSettings, LogSettings, BaseSettings
-):
+    AirbyteSettings, ConnectorSettings, AccessSettings, ServiceSettings, SupersetSettings,
+    LogSettings, BaseSettings,
+):  # fmt: skip
     """Everything about one lake that differs between machines.
 
     Build it with :func:`load_settings`; nothing else reads the environment.

@@ -44,6 +44,44 @@ class AirbyteSettings(BaseModel):
     )
 
 
+class ConnectorSettings(BaseModel):
+    """Airbyte's connectors, run here."""
+
+    connector_attempts: int = Field(
+        default=3,
+        ge=1,
+        le=20,
+        description="How often a connector that fails for a passing reason is started in a run "
+        "without getting any further.",
+    )
+    connector_checkpoint_s: float = Field(
+        default=60.0,
+        ge=0,
+        description="Seconds between the checkpoints of an incremental stream: what landed until "
+        "the last one stays when a run dies.",
+    )
+    connector_discover_hours: float = Field(
+        default=24.0,
+        ge=0,
+        description="Hours for which what a connector says of its streams is believed. "
+        "0: ask at every run.",
+    )
+    connector_environments_dir: Path | None = Field(
+        default=None,
+        description="Where connectors' Python environments are made. Default: the user's cache.",
+    )
+    connector_retry_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="Seconds before a failed connector is started again; doubled each time.",
+    )
+    connector_silence_s: float = Field(
+        default=3600.0,
+        gt=0,
+        description="Seconds without a word after which a connector counts as hung and is ended.",
+    )
+
+
 class AccessSettings(BaseModel):
     """Who may ask, and the record of it."""
 

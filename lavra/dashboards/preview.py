@@ -14,7 +14,8 @@ from lavra.releases.store import PRODUCTION, current_release
 
 if TYPE_CHECKING:
     from lavra.catalog import Catalog
-    from lavra.dashboards.environment import Report, SupersetEnvironment
+    from lavra.dashboards.environment import SupersetEnvironment
+    from lavra.environments import Report
     from lavra.settings import Settings
 
 

@@ -20,11 +20,12 @@ from lavra.catalog import open_catalog
 from lavra.catalog.catalog import SUPERSET_DATABASE
 from lavra.catalog.locks import advisory_lock
 from lavra.dashboards.bundle import BundleCompiler
-from lavra.dashboards.environment import Report, SupersetEnvironment, ensure_environment
+from lavra.dashboards.environment import SupersetEnvironment, ensure_environment
 from lavra.dashboards.gold import Gold, gold_of_models, gold_of_release
 from lavra.dashboards.identity import database_uuid
 from lavra.dashboards.lint import lint
 from lavra.dashboards.roles import load_roles, single_sign_on
+from lavra.environments import Report
 from lavra.errors import CatalogError, ConfigurationError, DashboardError, ProcessError
 from lavra.local.private_files import kept_secret, write_private
 from lavra.releases.store import PRODUCTION, current_release

@@ -36,6 +36,7 @@ CONNECTIONS = Path("airbyte") / "connections"
 WORKLOADS = ("commerce",)
 NATIVE = ("postgres", "csv")
 """Connectors that run here, in this process."""
+_PACKAGE = "airbyte-source-"
 
 SyncMode = Literal[
     "full_refresh_overwrite",
@@ -186,11 +187,28 @@ class Source(_Declared):
         default=None,
         description="A low-code (declarative) connector's manifest: a YAML file below airbyte/.",
     )
+    command: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="A connector of your own: a program that speaks Airbyte's protocol, with its "
+        "first arguments. Runs in the project's folder.",
+    )
+    version: str | None = Field(
+        default=None,
+        pattern=r"^[0-9][0-9A-Za-z.+-]*$",
+        description="The version on PyPI of a connector that runs here, without an Airbyte: of "
+        "airbyte-source-<connector>, or of the airbyte-cdk that runs a `manifest`.",
+    )
+    checkpoints: bool = Field(
+        default=True,
+        description="Whether an incremental read that dies goes on from the connector's last "
+        "state. For a connector whose states lie, false: it starts again.",
+    )
     connector: str = Field(
         pattern=r"^[a-z][a-z0-9-]*$",
         description="What kind of source it is: postgres and csv run here and need nothing else; "
-        "any name of Airbyte's registry (stripe, google-sheets); or a name of your own beside "
-        "`definition_id` or `manifest`.",
+        "any name of Airbyte's registry (stripe, google-sheets), which runs here with a `version`; "
+        "or a name of your own beside `definition_id`, `manifest` or `command`.",
     )
     config: dict[str, Any] = Field(default_factory=dict, description="The connector's settings.")
     workload: Literal["commerce"] | None = Field(
@@ -204,15 +222,24 @@ class Source(_Declared):
         """Whether Lavra reads the source itself."""
         return self.connector in NATIVE
 
+    @property
+    def package(self) -> str:
+        """The connector's name on PyPI."""
+        return _PACKAGE + self.connector.removeprefix(_PACKAGE)
+
     @field_validator("connector")
     @classmethod
     def _known(cls, connector: str, info: ValidationInfo) -> str:
-        given = [name for name in ("definition_id", "manifest") if info.data.get(name)]
-        if len(given) == 2:
-            msg = "give definition_id or manifest, not both"
+        given = [name for name in ("definition_id", "manifest", "command") if info.data.get(name)]
+        if len(given) > 1:
+            msg = f"give {given[0]} or {given[1]}, not both"
             raise ValueError(msg)
-        if not given and connector not in NATIVE and not _in_registry(connector):
-            msg = f"there is no connector {connector!r}: it is {' or '.join(NATIVE)}, a name of Airbyte's registry, or needs a definition_id or a manifest"  # noqa: E501
+        if info.data.get("version") and (connector in NATIVE or given not in ([], ["manifest"])):
+            msg = f"a version is for a connector from PyPI or a manifest, not for {connector}"
+            raise ValueError(msg)
+        own = bool(given or info.data.get("version"))
+        if not own and connector not in NATIVE and not _in_registry(connector):
+            msg = f"there is no connector {connector!r}: it is {' or '.join(NATIVE)}, a name of Airbyte's registry, or needs a version on PyPI, a definition_id, a manifest or a command"  # noqa: E501
             raise ValueError(msg)
         return connector
 
@@ -293,6 +320,14 @@ class Connection(_Declared):
     def bronze_namespace(self) -> str:
         """The folder of this connection's streams in Bronze."""
         return self.namespace or self.name
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether one of Airbyte's connectors reads it, as a process of this machine."""
+        source = self.source
+        return self.destination.dialect is None and bool(
+            source.version or source.manifest or source.command
+        )
 
     def stream(self, name: str) -> Stream:
         """Return a stream by name.

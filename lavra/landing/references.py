@@ -32,6 +32,12 @@ def resolve(value: Any) -> Any:
     return value
 
 
+def secrets_of(value: Any) -> list[str]:
+    """Return what a value's references stand for in the environment: treated as secret."""
+    found = [referenced(name[1]) for text in _texts(value) for name in _REFERENCE.finditer(text)]
+    return [text for text in found if text]
+
+
 def _texts(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lavra.errors import ConfigurationError, IngestError, LavraError, SourceError
+from lavra.errors import ConfigurationError, IngestError, LavraError
 from lavra.landing.bronze_writer import BronzeWriter
 from lavra.landing.connection_lock import connection_lock
 from lavra.landing.connections import Connection, CsvConfig, PostgresConfig, Stream
@@ -30,7 +30,7 @@ from lavra.landing.manifest import (
 )
 from lavra.landing.reading import SourceReader, StreamRead
 from lavra.landing.references import resolve, unset
-from lavra.landing.schema_changes import schema_changes
+from lavra.landing.schema_changes import allowed_changes, ignored_columns
 
 if TYPE_CHECKING:
     from lavra.catalog import Catalog
@@ -114,6 +114,11 @@ def run_connection(
     results: list[StreamResult] = []
     with connection_lock(catalog, connection.name, on_wait=lambda: told.waiting(connection.name)):
         try:
+            if connection.is_embedded:
+                from lavra.landing.connectors.run import land_connector  # noqa: PLC0415
+
+                place = (settings, catalog, storage, connection)
+                return land_connector(*place, chosen, full_refresh=full_refresh, progress=told)
             with open_source(settings, connection) as reader:
                 for stream in chosen:
                     run = _StreamRun(catalog, storage, connection, stream, told)
@@ -213,8 +218,9 @@ class _StreamRun:
     ) -> SyncOutcome:
         if read.is_unchanged:
             return SyncOutcome([], before.columns, replaces=False, state=read.next_state)
-        changes = self._schema_changes(read, before)
-        landed = [name for name in read.columns if name not in self._ignored(read, before)]
+        changes = allowed_changes(self._connection, self._stream, read.columns, before)
+        ignored = ignored_columns(self._connection, read.columns, before)
+        landed = [name for name in read.columns if name not in ignored]
         schema = read.schema()
         with BronzeWriter(
             self._storage, sync.prefix, schema_of(schema, landed), sync_id=sync.id,
@@ -232,30 +238,6 @@ class _StreamRun:
             replaces=replaces, state=read.next_state, misfit_count=writer.misfit_count,
             skipped_count=read.skipped_count, schema_changes=changes,
         )  # fmt: skip
-
-    def _ignored(self, read: StreamRead, before: StreamState) -> set[str]:
-        """Return the new columns that the connection's policy leaves out."""
-        if (
-            self._connection.non_breaking_schema_updates_behavior != "ignore"
-            or before.landed_at is None
-        ):
-            return set()
-        return set(read.columns) - {column.name for column in before.columns}
-
-    def _schema_changes(self, read: StreamRead, before: StreamState) -> list[dict[str, Any]]:
-        if before.landed_at is None:
-            return []
-        after = [Column(name, str(kind)) for name, kind in read.columns.items()]
-        changes = schema_changes(before.columns, after)
-        policy = self._connection.non_breaking_schema_updates_behavior
-        if changes and policy == "disable_connection":
-            said = ", ".join(f"{change['column']} {change['change']}" for change in changes)
-            raise SourceError(
-                f"The schema of {self._stream.name} changed: {said}.",
-                remedy="Adapt the models, then set non_breaking_schema_updates_behavior to "
-                "propagate_columns for one run.",
-            )
-        return changes
 
 
 def schema_of(schema: Any, names: Sequence[str]) -> Any:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lavra.errors import SourceError
+from lavra.landing.manifest import Column
+
 if TYPE_CHECKING:
-    from lavra.landing.manifest import Column
+    from lavra.landing.connections import Connection, Stream
+    from lavra.landing.manifest import StreamState
+    from lavra.landing.types import LandedType
 
 
 def schema_changes(before: Sequence[Column], after: Sequence[Column]) -> list[dict[str, Any]]:
@@ -29,3 +34,34 @@ def schema_changes(before: Sequence[Column], after: Sequence[Column]) -> list[di
         if name in old and new[name] != old[name]
     ]
     return changes
+
+
+def allowed_changes(
+    connection: Connection, stream: Stream, columns: Mapping[str, LandedType], before: StreamState
+) -> list[dict[str, Any]]:
+    """Return how a stream's columns differ from those that landed before.
+
+    Raises:
+        SourceError: they do, and the connection's policy is to stop then.
+    """
+    if before.landed_at is None:
+        return []
+    after = [Column(name, str(kind)) for name, kind in columns.items()]
+    changes = schema_changes(before.columns, after)
+    if changes and connection.non_breaking_schema_updates_behavior == "disable_connection":
+        said = ", ".join(f"{change['column']} {change['change']}" for change in changes)
+        raise SourceError(
+            f"The schema of {stream.name} changed: {said}.",
+            remedy="Adapt the models, then set non_breaking_schema_updates_behavior to "
+            "propagate_columns for one run.",
+        )
+    return changes
+
+
+def ignored_columns(
+    connection: Connection, columns: Iterable[str], before: StreamState
+) -> set[str]:
+    """Return the new columns that the connection's policy leaves out."""
+    if connection.non_breaking_schema_updates_behavior != "ignore" or before.landed_at is None:
+        return set()
+    return set(columns) - {column.name for column in before.columns}

@@ -271,11 +271,11 @@ def _leftovers(settings: Settings) -> Check:
 
 
 def _superset(settings: Settings) -> Check:
-    from lavra.dashboards.environment import environment_folder, is_complete  # noqa: PLC0415
+    from lavra.dashboards.environment import locked_environment  # noqa: PLC0415
 
-    folder = environment_folder(settings)
-    if is_complete(folder):
-        return Check("superset", "ok", f"installed in {folder}")
-    if folder.exists():
+    environment = locked_environment(settings)
+    if environment.is_complete:
+        return Check("superset", "ok", f"installed in {environment.folder}")
+    if environment.folder.exists():
         return Check("superset", "ok", "half installed; `lavra up` makes it anew")
     return Check("superset", "ok", "not installed yet; `lavra up` does it")

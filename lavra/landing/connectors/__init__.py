@@ -1,0 +1,1 @@
+"""Airbyte's connectors as processes of this machine, without an Airbyte."""
