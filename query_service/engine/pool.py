@@ -8,15 +8,12 @@ is lost with it and nothing is copied into its successor; a warm spare takes its
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncGenerator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from lavra.errors import LavraError, ProcessError, QueryCancelled, ResourcesExhausted
@@ -25,6 +22,7 @@ from query_service.engine.executor import ExecutorOptions
 from query_service.engine.jobs import ENDS, Event, Failed, Job
 from query_service.engine.memory import anonymous_bytes
 from query_service.engine.worker import KeepOnly, Prepare, Ready
+from query_service.engine.zygote_client import ZygoteClient
 
 logger = logging.getLogger("query_service")
 
@@ -41,6 +39,10 @@ BUFFER_BYTES = 1024 * 1024
 """What may be under way between an engine and the front, so that neither waits for each piece."""
 
 START_TIMEOUT_S = 120
+
+FIRST_RETRY_S = 0.2
+LAST_RETRY_S = 30.0
+"""How long the pool waits after an engine that did not start, at first and at most."""
 
 
 @dataclass(eq=False)
@@ -63,7 +65,7 @@ class ProcessPool:
         count: Queries at once.
 
     Crash of an engine: its query fails, a new one is forked. Crash of the zygote: the same for
-    all. Kill of the front: the zygote ends itself and every engine.
+    all, under a new zygote. Kill of the front: the zygote ends itself and every engine.
     """
 
     def __init__(self, options: ExecutorOptions, count: int) -> None:
@@ -74,9 +76,7 @@ class ProcessPool:
         self._freed = asyncio.Event()
         self._workers: set[_Worker] = set()
         self._release_files: set[str] = set()
-        self._zygote: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
-        self._control_lock = asyncio.Lock()
+        self._zygote = ZygoteClient(options)
         self._replacing: set[asyncio.Task[None]] = set()
         self._guard: asyncio.Task[None] | None = None
         self._closing = False
@@ -88,7 +88,6 @@ class ProcessPool:
             ProcessError: they do not start.
         """
         shutil.rmtree(self._options.spill_folder, ignore_errors=True)  # of a killed predecessor
-        await self._start_zygote()
         await asyncio.gather(*(self._add() for _ in range(self._count + 1)))
         self._guard = asyncio.create_task(self._guard_memory())
 
@@ -102,10 +101,7 @@ class ProcessPool:
         await asyncio.gather(*self._replacing, return_exceptions=True)
         for worker in self._workers:
             worker.connection.close()
-        if self._control:
-            self._control.close()
-        if self._zygote:
-            await asyncio.to_thread(self._zygote.wait)
+        await self._zygote.close()
         shutil.rmtree(self._options.spill_folder, ignore_errors=True)
 
     @property
@@ -155,7 +151,7 @@ class ProcessPool:
         """End a running query: its last event will be Failed with query_cancelled."""
         for worker in [w for w in self._workers if w.busy and w.query_id == query_id]:
             worker.cancelled = True
-            await self._command(f"kill {worker.pid}")
+            await self._zygote.kill(worker.pid)
 
     async def _take(self) -> _Worker:
         while True:
@@ -193,7 +189,7 @@ class ProcessPool:
             finally:
                 if not status.done():
                     status.set_result(0)
-            await self._add()
+            await self._add_in_the_end()
 
         if self._closing:
             status.set_result(0)
@@ -223,63 +219,51 @@ class ProcessPool:
         """Kill an engine, free its spill files, and return its exit status."""
         self._workers.discard(worker)
         worker.connection.close()
-        status = int(await self._command(f"kill {worker.pid}"))
+        status = await self._zygote.kill(worker.pid)
         spilled = Path(self._options.spill_folder) / str(worker.pid)
         await asyncio.to_thread(shutil.rmtree, spilled, ignore_errors=True)
         return status
 
+    async def _add_in_the_end(self) -> None:
+        """Add an engine, however long what it needs (memory, descriptors) is not to be had."""
+        wait_s = FIRST_RETRY_S
+        while True:
+            try:
+                return await self._add()
+            except (ProcessError, OSError) as error:  # TimeoutError is an OSError
+                logger.warning("no new engine (%s); next try in %.1f s", error, wait_s)
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, LAST_RETRY_S)
+
     async def _add(self) -> None:
-        """Fork an engine and let it take jobs once it is warm."""
+        """Fork an engine and let it take jobs once it is warm.
+
+        Raises:
+            ProcessError: it does not start.
+            OSError: the machine has no descriptor left for it, or it took too long.
+        """
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         with theirs:
-            pid = int(await self._command("fork", theirs.fileno()))
+            pid = await self._zygote.fork(theirs)
         _, connection = await asyncio.get_running_loop().create_unix_connection(
             EngineConnection, sock=ours
         )
         worker = _Worker(pid, connection)
-        async with asyncio.timeout(START_TIMEOUT_S):
-            if not isinstance(await connection.next(), Ready):
-                raise ProcessError(f"The engine {pid} did not start.")
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                ready = isinstance(await connection.next(), Ready)
+        except BaseException:
+            await self._kill(worker)
+            raise
+        if not ready:
+            raise ProcessError(f"The engine {pid} ended with {await self._kill(worker)} at once.")
         for release_file in sorted(self._release_files):
             worker.connection.send(Prepare(release_file))
         worker.base_bytes = anonymous_bytes(pid)
         self._workers.add(worker)
         self._free(worker)
-
-    async def _command(self, text: str, descriptor: int | None = None) -> bytes:
-        """Tell the zygote something and return its answer."""
-        control = self._control
-        if control is None:
-            raise ProcessError("The engines are not running.")
-
-        def exchange() -> bytes:
-            if descriptor is None:
-                control.send(text.encode())
-            else:
-                socket.send_fds(control, [text.encode()], [descriptor])
-            return control.recv(64)
-
-        async with self._control_lock:
-            answer = await asyncio.to_thread(exchange)
-        if not answer:
-            raise ProcessError("The engines' parent process ended.")
-        return answer
-
-    async def _start_zygote(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._zygote = await asyncio.to_thread(
-                subprocess.Popen,
-                [
-                    sys.executable, "-m", "query_service.engine.zygote", str(theirs.fileno()),
-                    json.dumps(asdict(self._options)),
-                ],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-        self._control = ours
 
     async def _guard_memory(self) -> None:
         """Kill the engine whose query holds more memory than it may.
@@ -293,7 +277,7 @@ class ProcessPool:
             for worker in [w for w in self._workers if w.busy]:
                 if anonymous_bytes(worker.pid) > most and not worker.over_memory:
                     worker.over_memory = True
-                    await self._command(f"kill {worker.pid}")
+                    await self._zygote.kill(worker.pid)
             for worker in list(self._idle):
                 if anonymous_bytes(worker.pid) > worker.base_bytes + IDLE_BYTES:
                     self._idle.remove(worker)

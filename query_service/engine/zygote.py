@@ -7,12 +7,14 @@ once. The zygote runs no query and starts no thread of its own. It obeys one soc
 - ``kill <pid>``: kills it for good, waits for it, and answers its exit status.
 
 Only the zygote reaps its children, so a process id is never another process's. When the socket
-closes, because the front ended or was killed, it kills every engine and exits.
+closes, because the front ended or was killed, it kills every engine and exits. On Linux its own
+death is the death of every engine as well, so that none is left that nobody can kill.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import json
 import os
@@ -25,6 +27,9 @@ from query_service.engine import worker
 from query_service.engine.executor import ExecutorOptions
 
 MESSAGE_BYTES = 4096
+
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal that a process gets when its parent dies."""
 
 
 def main() -> None:
@@ -64,6 +69,7 @@ def _fork(control: socket.socket, descriptor: int, options: ExecutorOptions) -> 
         return pid
     status = 1
     try:
+        _die_with_parent()
         control.close()
         worker.serve(socket.socket(fileno=descriptor), own_options(options, os.getpid()))
         status = 0
@@ -74,6 +80,11 @@ def _fork(control: socket.socket, descriptor: int, options: ExecutorOptions) -> 
 def own_options(options: ExecutorOptions, pid: int) -> ExecutorOptions:
     """Return the options of one engine: all engines' but for its own spill folder."""
     return replace(options, spill_folder=f"{options.spill_folder}/{pid}")
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _kill(pid: int) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -135,6 +137,69 @@ def test_a_query_given_up_while_its_engine_is_buried_costs_no_engine(
             await until(lambda: len(engine.pids) == len(before) and busy not in engine.pids, 30)
             data, _ = await run(engine, release, "select max(id) from g.t")
             assert b"[199999]" in data
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_of_the_zygote_reaches_who_asked(release: str, tmp_path: Path) -> None:
+    """A caller that is cancelled between question and answer leaves no answer for the next one."""
+
+    async def scenario() -> None:
+        async with pool(tmp_path, count=2) as engine:
+            for pid in engine.pids[:2]:
+                asking = asyncio.create_task(engine._zygote.kill(pid))
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                asking.cancel()
+            assert await engine._zygote.kill(engine.pids[2]) == -signal.SIGKILL
+            assert await engine._zygote.kill(1) == 0  # of a process that is not its child
+            data, _ = await run(engine, release, "select max(id) from g.t")
+            assert b"[199999]" in data
+
+    asyncio.run(scenario())
+
+
+def test_with_the_zygote_its_engines_die_and_others_come(release: str, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with pool(tmp_path, count=1) as engine:
+            before = engine.pids
+            query = asyncio.create_task(run(engine, release, EXPLODING))
+            await asyncio.sleep(0.3)
+            zygote = engine._zygote.pid
+            assert zygote
+            os.kill(zygote, signal.SIGKILL)
+            _, last = await query
+            assert isinstance(last, Failed)
+            data, _ = await run(engine, release, "select max(id) from g.t")
+            assert b"[199999]" in data
+            await engine.cancel("nobody's")
+            await until(lambda: len(engine.pids) == 2, 30)
+            assert not set(engine.pids) & set(before)
+            assert engine._zygote.pid != zygote
+
+    asyncio.run(scenario())
+
+
+def test_an_engine_that_cannot_start_is_tried_again(
+    release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with pool(tmp_path, count=1) as engine:
+            pair, failures = socket.socketpair, iter([True, True])
+
+            def scarce(*arguments: Any) -> Any:
+                if next(failures, False):
+                    raise OSError(errno.EMFILE, "Too many open files")
+                return pair(*arguments)
+
+            monkeypatch.setattr("query_service.engine.pool.socket.socketpair", scarce)
+            for pid in engine.pids:
+                os.kill(pid, signal.SIGKILL)
+            await until(lambda: all(w.connection.ended for w in engine._workers), 10)
+            data, _ = await run(engine, release, "select max(id) from g.t")
+            assert b"[199999]" in data
+            await until(lambda: len(engine.pids) == 2, 30)
+            assert "Too many open files" in caplog.text
 
     asyncio.run(scenario())
 
