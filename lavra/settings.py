@@ -24,6 +24,7 @@ from lavra.errors import ConfigurationError
 from lavra.settings_areas import (
     AccessSettings,
     AirbyteSettings,
+    BronzeSettings,
     ConnectorSettings,
     LogSettings,
     ServiceSettings,
@@ -50,8 +51,8 @@ def _lake_url(url: str) -> str:
 
 
 class Settings(
-    AirbyteSettings, ConnectorSettings, AccessSettings, ServiceSettings, SupersetSettings,
-    LogSettings, BaseSettings,
+    AirbyteSettings, BronzeSettings, ConnectorSettings, AccessSettings, ServiceSettings,
+    SupersetSettings, LogSettings, BaseSettings,
 ):  # fmt: skip
     """Everything about one lake that differs between machines.
 

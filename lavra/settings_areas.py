@@ -82,6 +82,33 @@ class ConnectorSettings(BaseModel):
     )
 
 
+class BronzeSettings(BaseModel):
+    """The files of Bronze."""
+
+    bronze_compact_files: int = Field(
+        default=32,
+        ge=2,
+        description="Small files of a stream from which on `lavra ingest watch` writes them as "
+        "large ones.",
+    )
+    bronze_keep_generations: int = Field(
+        default=0,
+        ge=0,
+        description="Replaced generations of a stream that Bronze keeps, however old they are.",
+    )
+    bronze_keep_replaced_days: float = Field(
+        default=2.0,
+        ge=0,
+        description="Days that Bronze keeps a file which no longer counts, for those who read it.",
+    )
+    bronze_large_file_mb: int = Field(
+        default=256, ge=1, description="Size, in MiB, up to which small files are put together."
+    )
+    bronze_small_file_mb: int = Field(
+        default=16, ge=1, description="Size, in MiB, below which a file of Bronze is small."
+    )
+
+
 class AccessSettings(BaseModel):
     """Who may ask, and the record of it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,3 +58,14 @@ def advisory_lock(
                 )
             time.sleep(0.2)
         yield connection
+
+
+def held_since(connection: psycopg.Connection, key: int) -> dt.datetime | None:
+    """Return since when the connection that holds a lock exists; None when nobody holds it."""
+    row = connection.execute(
+        "select a.backend_start from pg_locks l join pg_stat_activity a using (pid) "
+        "where l.locktype = 'advisory' and l.granted and l.objsubid = 1 "
+        "and l.classid::bigint = %s and l.objid::bigint = %s limit 1",
+        (key >> 32, key & 0xFFFF_FFFF),
+    ).fetchone()
+    return None if row is None else row[0]

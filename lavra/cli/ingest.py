@@ -37,6 +37,7 @@ def register(app: typer.Typer) -> None:
     group.command("status")(status)
     group.command("schema")(schema)
     group.command("watch")(watch)
+    group.command("compact")(compact)
     airbyte.register(group)
     app.add_typer(group)
 
@@ -66,6 +67,7 @@ def run(  # noqa: PLR0917 - its options
     from lavra.airbyte.run import land_connection  # noqa: PLC0415
     from lavra.catalog import open_catalog  # noqa: PLC0415
     from lavra.landing.connections import load_connections  # noqa: PLC0415
+    from lavra.landing.housekeeping import tidy  # noqa: PLC0415
     from lavra.settings import load_settings  # noqa: PLC0415
     from lavra.storage import open_storage  # noqa: PLC0415
 
@@ -83,6 +85,8 @@ def run(  # noqa: PLR0917 - its options
             settings, catalog, storage, connection, _Progress(),
             streams=stream or (), full_refresh=full_refresh, here=here,
         )  # fmt: skip
+    for connection in declared:
+        tidy(settings, catalog, storage, connection)
     if as_json:
         print_json([dataclasses.asdict(result) for result in results])
     if any(result.error for result in results):
@@ -143,6 +147,37 @@ def schema() -> None:
     from lavra.settings import load_settings  # noqa: PLC0415
 
     out.print(str(write_schema(load_settings().project)), markup=False, soft_wrap=True)
+
+
+def compact(connections: Names = None, as_json: AsJson = False) -> None:
+    """Write small files of Bronze as large ones, and remove what is past its retention.
+
+    Readers are not disturbed; what releases or a running model need stays.
+    """
+    from lavra.catalog import open_catalog  # noqa: PLC0415
+    from lavra.landing.connections import load_connections  # noqa: PLC0415
+    from lavra.landing.housekeeping import tidy  # noqa: PLC0415
+    from lavra.settings import load_settings  # noqa: PLC0415
+    from lavra.storage import open_storage  # noqa: PLC0415
+
+    settings = load_settings()
+    catalog, storage = open_catalog(settings), open_storage(settings)
+    done = [
+        result
+        for connection in load_connections(settings.project, connections or ())
+        for result in tidy(settings, catalog, storage, connection, compact_from=2)
+    ]
+    if as_json:
+        print_json([dataclasses.asdict(result) for result in done])
+        return
+    print_table(
+        ["stream", "small files", "written as", "expired", "deleted"],
+        [
+            (f"{one.namespace}.{one.stream}", one.compacted, one.written, one.expired, one.deleted)
+            for one in done
+        ],
+        empty="No connection is declared.",
+    )
 
 
 def watch(

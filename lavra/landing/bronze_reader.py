@@ -101,6 +101,17 @@ def relation_sql(files: Sequence[LandedFile], targets: Mapping[str, Target]) -> 
     return queries
 
 
+def group_sql(files: Sequence[LandedFile]) -> str:
+    """Return a query of all columns of files of one schema and generation, as the contract."""
+    shape = files[0].shape
+    urls = ", ".join("'" + file.url.replace("'", "''") + "'" for file in files)
+    if shape is None:
+        return f"SELECT * FROM READ_PARQUET([{urls}])"
+    values = shape.columns() | shape.contract(files[0].generation_id, files[0].sync_id)
+    selected = ", ".join(f"{value.sql} AS {quoted(name)}" for name, value in values.items())
+    return f"SELECT {selected} FROM READ_PARQUET([{urls}])"
+
+
 def _common_types(tables: list[pa.Table]) -> list[pa.Table]:
     types: dict[str, set[pa.DataType]] = {}
     for table in tables:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lavra.catalog.locks import advisory_lock
+from lavra.catalog.locks import advisory_lock, held_since
 
 if TYPE_CHECKING:
     from lavra.catalog import Catalog
@@ -40,14 +40,8 @@ def connection_lock(
 
 def is_held(catalog: Catalog, connection: str) -> bool:
     """Whether somebody holds a connection's lock right now."""
-    key = _key(connection)
     with catalog.connect() as database:
-        row = database.execute(
-            "select 1 from pg_locks where locktype = 'advisory' and granted and objsubid = 1 "
-            "and classid::bigint = %s and objid::bigint = %s limit 1",
-            (key >> 32, key & 0xFFFF_FFFF),
-        ).fetchone()
-    return row is not None
+        return held_since(database, _key(connection)) is not None
 
 
 def _key(connection: str) -> int:

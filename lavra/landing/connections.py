@@ -28,7 +28,7 @@ from pydantic import (
 from lavra.errors import ConfigurationError
 from lavra.landing.csv_source import CsvOptions
 from lavra.landing.schedule import Schedule
-from lavra.landing.schema import needs_cursor, needs_key
+from lavra.landing.schema import needs_cursor, needs_key, retains_appended
 from lavra.landing.types import parse_type, type_pattern
 from lavra.landing.yaml_file import load_yaml, validated
 
@@ -87,7 +87,9 @@ class _Declared(BaseModel):
 class Stream(_Declared):
     """One table or file set of a source."""
 
-    model_config = ConfigDict(json_schema_extra={"allOf": [needs_cursor(), needs_key()]})
+    model_config = ConfigDict(
+        json_schema_extra={"allOf": [needs_cursor(), needs_key(), retains_appended()]}
+    )
 
     name: Name = Field(description="Name of the stream; its folder in Bronze.")
     namespace: str | None = Field(
@@ -130,8 +132,20 @@ class Stream(_Declared):
         | None
     ) = Field(default=None, description="How old the newest landing may be, for `lavra status`.")
 
+    retention: (
+        Annotated[dt.timedelta, BeforeValidator(_duration, json_schema_input_type=_DurationText)]
+        | None
+    ) = Field(
+        default=None,
+        description="How long Bronze keeps what was appended, once every model has read it; for "
+        "ever, when not given. A model that is rebuilt after that finds no older rows.",
+    )
+
     @model_validator(mode="after")
     def _complete(self) -> Stream:
+        if self.retention is not None and not self.sync_mode.endswith("append"):
+            msg = f"retention is for streams that append; {self.sync_mode} needs all of its files"
+            raise ValueError(msg)
         if self.is_incremental and not self.cursor_field:
             msg = f"sync_mode {self.sync_mode} needs a cursor_field"
             raise ValueError(msg)

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from lavra.landing.dialects import Shape
     from lavra.storage import LakeStorage
 
-KEEP_REPLACED = dt.timedelta(days=2)
-"""How long files of a replaced generation stay: longer than any model runs over them."""
-
 
 @dataclass(frozen=True)
 class Column:
@@ -288,33 +285,26 @@ def fail_sync(catalog: Catalog, sync: Sync, error: str) -> None:
 
 
 def clean_up(catalog: Catalog, storage: LakeStorage, namespace: str, stream: str) -> int:
-    """Remove what syncs of a stream left that never landed, and generations long replaced.
+    """Remove what syncs of a stream left that never landed.
 
     Call it only under the connection's lock. A crash midway leaves the rest for the next call.
 
     Returns:
         How many files were removed.
     """
-    key = (namespace, stream)
     with catalog.connect() as connection:
         dead = connection.execute(
             "select id, file_prefix from lavra.landing_sync where namespace = %s and stream = %s "
             "and status <> 'succeeded' and cleaned_at is null",
-            key,
+            (namespace, stream),
         ).fetchall()
-        replaced = connection.execute(
-            "select path from lavra.landing_file where namespace = %s and stream = %s "
-            "and replaced_at < clock_timestamp() - %s",
-            (*key, KEEP_REPLACED),
-        ).fetchall()
-    orphans: list[str] = []
-    if dead:
-        prefixes = tuple(prefix for _, prefix in dead)
-        listed = storage.list_files(stream_folder(namespace, stream))
-        orphans = [file.path for file in listed if file.path.startswith(prefixes)]
-        orphans += _temporary_files(storage, stream_folder(namespace, stream))
-    old = [path for (path,) in replaced]
-    storage.delete([*orphans, *old])
+    if not dead:
+        return 0
+    prefixes = tuple(prefix for _, prefix in dead)
+    listed = storage.list_files(stream_folder(namespace, stream))
+    orphans = [file.path for file in listed if file.path.startswith(prefixes)]
+    orphans += _temporary_files(storage, stream_folder(namespace, stream))
+    storage.delete(orphans)
     with catalog.connect() as connection:
         connection.execute(
             "update lavra.landing_sync set cleaned_at = clock_timestamp(), "
@@ -322,8 +312,7 @@ def clean_up(catalog: Catalog, storage: LakeStorage, namespace: str, stream: str
             "where id = any(%s)",
             ([number for number, _ in dead],),
         )
-        connection.execute("delete from lavra.landing_file where path = any(%s)", (old,))
-    return len(orphans) + len(old)
+    return len(orphans)
 
 
 def _shapes(connection: psycopg.Connection, numbers: set[int]) -> dict[int, Shape]:

@@ -26,6 +26,15 @@ def needs_key() -> dict[str, Any]:
     return _needs(["incremental_deduped_history"], {"primary_key": key})
 
 
+def retains_appended() -> dict[str, Any]:
+    """Return the rule that only what is appended has a retention."""
+    modes = ["full_refresh_append", "incremental_append"]
+    return {
+        "if": {"required": ["retention"], "properties": {"retention": {"type": "string"}}},
+        "then": {"required": ["sync_mode"], "properties": {"sync_mode": {"enum": modes}}},
+    }
+
+
 def connection_schema() -> dict[str, Any]:
     """Return the JSON schema of ``airbyte/connections/<name>.yaml``."""
     from lavra.landing.connections import Connection  # noqa: PLC0415 - it uses this module

@@ -56,13 +56,16 @@ left join lateral (
     select coalesce(sum(row_count), 0)::bigint as row_count, coalesce(sum(bytes), 0)::bigint as bytes,
            count(*) as file_count
     from lavra.landing_file f where f.namespace = s.namespace and f.stream = s.stream
-      and f.generation_id >= s.minimum_generation_id) f on true
+      and f.generation_id >= s.minimum_generation_id and f.replaced_at is null
+      and f.compacted_into is null) f on true
 left join lateral (
     select status, error from lavra.landing_sync l
-    where l.namespace = s.namespace and l.stream = s.stream order by id desc limit 1) l on true
+    where l.namespace = s.namespace and l.stream = s.stream and l.sync_mode <> 'compaction'
+    order by id desc limit 1) l on true
 left join lateral (
     select row_count, misfit_count from lavra.landing_sync g
     where g.namespace = s.namespace and g.stream = s.stream and g.status = 'succeeded'
+      and g.sync_mode <> 'compaction'
     order by id desc limit 1) g on true
 left join lateral (
     select ended_at, schema_changes from lavra.landing_sync c

@@ -41,7 +41,8 @@ def last_landings(catalog: Catalog) -> dict[str, dt.datetime]:
         rows = connection.execute(
             "select s.connection, max(l.started_at) from lavra.landing_sync l "
             "join lavra.landing_stream s using (namespace, stream) "
-            "where l.status in ('succeeded', 'failed') group by s.connection"
+            "where l.status in ('succeeded', 'failed') and l.sync_mode <> 'compaction' "
+            "group by s.connection"
         ).fetchall()
     return {name: at.astimezone(dt.UTC) for name, at in rows}
 

@@ -23,8 +23,16 @@ from lavra.airbyte.run import (
 )
 from lavra.airbyte.server import open_server
 from lavra.airbyte.state import AirbyteState
-from lavra.errors import ConfigurationError, IngestError, LavraError, ProcessError
+from lavra.errors import (
+    ConfigurationError,
+    ContractError,
+    IngestError,
+    LavraError,
+    ProcessError,
+    StorageError,
+)
 from lavra.landing.connections import load_connections
+from lavra.landing.housekeeping import tidy
 from lavra.sensors.attempts import claim, finish
 from lavra.sensors.due import Due, changed_files, due
 
@@ -94,6 +102,7 @@ class Watch:
             for result in results
             if (result.file_count or result.schema_changes) and result.connection
         ]
+        self._tidy([c for c in connections if c.name in {r.connection for r in results}])
         if self.run_models is not None and (self._landed or self._is_first):
             self._model(self.run_models)
         return results
@@ -160,6 +169,16 @@ class Watch:
         if not any(result.error for result in results):
             self._jobs[connection.name] = job.id
         return results
+
+    def _tidy(self, connections: Sequence[Connection]) -> None:
+        for connection in connections:
+            try:
+                tidy(
+                    self.settings, self.catalog, self.storage, connection,
+                    compact_from=self.settings.bronze_compact_files,
+                )  # fmt: skip
+            except (StorageError, ContractError) as error:
+                self._trouble(error)
 
     def _model(self, run_models: Callable[[], None]) -> None:
         """Run the models; if they fail, try again at the next look."""
