@@ -102,3 +102,12 @@ def _print_streams(streams: list[dict[str, Any]]) -> None:
         ],
         empty="No connection is declared.",
     )
+    for one in streams:
+        for change in one["schema_changes"]:
+            what = f"{change['from']} became {change['to']}"
+            said = {"added": f"is new ({change['to']})", "removed": "is gone"}
+            out.print(
+                f"{one['namespace']}.{one['stream']}: column {change['column']} "
+                f"{said.get(change['change'], what)}, {change['at'][:16].replace('T', ' ')} UTC",
+                markup=False, soft_wrap=True,
+            )  # fmt: skip

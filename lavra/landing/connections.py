@@ -8,7 +8,6 @@ Airbyte. Secrets, and whatever differs between machines, are references: ``${NAM
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +26,7 @@ from pydantic import (
 
 from lavra.errors import ConfigurationError
 from lavra.landing.csv_source import CsvOptions
+from lavra.landing.durations import Duration
 from lavra.landing.schedule import Schedule
 from lavra.landing.schema import needs_cursor, needs_key, retains_appended
 from lavra.landing.types import parse_type, type_pattern
@@ -45,25 +45,11 @@ SyncMode = Literal[
     "incremental_deduped_history",
 ]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-_DurationText = Annotated[
-    str,
-    Field(pattern=r"^\s*\d+\s*(m|min|h|d)\s*$", examples=["30m", "26h", "2d"]),
-]
 _Column = Annotated[str, Field(min_length=1)]
 _TypeName = Annotated[
     str,
     Field(json_schema_extra={"pattern": type_pattern(), "examples": ["decimal(12,2)", "string"]}),
 ]
-
-_DURATION = re.compile(r"(\d+)\s*(m|min|h|d)")
-_UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days"}
-
-
-def _duration(value: Any) -> Any:
-    if isinstance(value, str) and (found := _DURATION.fullmatch(value.strip())):
-        return dt.timedelta(**{_UNITS[found[2]]: int(found[1])})
-    msg = "must be a duration such as 30m, 26h or 2d"
-    raise ValueError(msg)
 
 
 def _known_types(types: dict[str, str]) -> dict[str, str]:
@@ -101,9 +87,7 @@ class Stream(_Declared):
     cursor_field: str | None = Field(
         default=None, description="Column by which an incremental run finds what is new."
     )
-    cursor_lag: Annotated[
-        dt.timedelta, BeforeValidator(_duration, json_schema_input_type=_DurationText)
-    ] = Field(
+    cursor_lag: Duration = Field(
         default=dt.timedelta(minutes=5),
         description="How far behind the cursor a run looks again, for transactions that "
         "committed late. For timestamp cursors.",
@@ -127,15 +111,11 @@ class Stream(_Declared):
     mappers: tuple[Mapper, ...] = Field(
         default=(), description="Applied by a real Airbyte; refused where Lavra reads itself."
     )
-    freshness: (
-        Annotated[dt.timedelta, BeforeValidator(_duration, json_schema_input_type=_DurationText)]
-        | None
-    ) = Field(default=None, description="How old the newest landing may be, for `lavra status`.")
+    freshness: Duration | None = Field(
+        default=None, description="How old the newest landing may be, for `lavra status`."
+    )
 
-    retention: (
-        Annotated[dt.timedelta, BeforeValidator(_duration, json_schema_input_type=_DurationText)]
-        | None
-    ) = Field(
+    retention: Duration | None = Field(
         default=None,
         description="How long Bronze keeps what was appended, once every model has read it; for "
         "ever, when not given. A model that is rebuilt after that finds no older rows.",
@@ -308,10 +288,9 @@ class Connection(_Declared):
         description="What to do with a column that is new at the source: leave it out, stop, or "
         "land it.",
     )
-    freshness: (
-        Annotated[dt.timedelta, BeforeValidator(_duration, json_schema_input_type=_DurationText)]
-        | None
-    ) = Field(default=None, description="How old the newest landing of any stream may be.")
+    freshness: Duration | None = Field(
+        default=None, description="How old the newest landing of any stream may be."
+    )
     streams: tuple[Stream, ...] = Field(min_length=1, description="What is read.")
 
     @model_validator(mode="after")
