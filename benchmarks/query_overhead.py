@@ -130,8 +130,8 @@ def _in_process(lake: Lake) -> SessionContext:
     context.sql("create schema gold_test").collect()
     segments = sorted((lake.settings.state / "service" / "cache").glob("segments/*/*.seg"))
     opened = [open_segment(path) for path in segments]
-    batches = [batch for _, held in opened for batch in held]
-    table = memory_table(opened[0][0], batches, 2)
+    batches = [batch for segment in opened for batch in segment.batches]
+    table = memory_table(opened[0].schema, batches, 2)
     context.catalog("datafusion").schema("gold_test").register_table("daily", table)
     return context
 

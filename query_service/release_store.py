@@ -23,6 +23,7 @@ from lavra.errors import (
 from query_service.cache.cold import ColdRule, Footers
 from query_service.cache.lake_reader import LakeReader
 from query_service.cache.loader import LoadReport, load_release, release_file
+from query_service.cache.segments import linked
 from query_service.releases import (
     PRODUCTION,
     Release,
@@ -212,9 +213,11 @@ class ReleaseStore:
                     self._current = {**self._current, environment: loaded}
                     changed = True
                     logger.info(
-                        "release %s of %s is served: %d tables, %d segments new, %d reused",
+                        "release %s of %s is served: %d tables, %d segments new, %d reused, "
+                        "%d recognized",
                         loaded.id, environment, loaded.report.tables,
                         loaded.report.segments_written, loaded.report.segments_reused,
+                        loaded.report.segments_recognized,
                     )  # fmt: skip
             gone = set(self._current) - set(ids)
             if gone:
@@ -285,9 +288,10 @@ class ReleaseStore:
             release = read_release(connection, release_id)
         if release is None:
             return None
+        held = [table for loaded in self._loaded.copy().values() for table in loaded.report.cached]
         report = load_release(
             self._catalog, self._storage, release, self._folder,
-            cold=self._cold, footers=self._footers, reader=self._reader,
+            cold=self._cold, footers=self._footers, reader=self._reader, held=held,
         )  # fmt: skip
         return LoadedRelease(
             release, release_file(self._folder, release), report, dt.datetime.now(dt.UTC)
@@ -317,7 +321,7 @@ def _prod_first(entry: tuple[str, int]) -> tuple[bool, str]:
 
 def _delete_unused(folder: Path, segments: frozenset[str], files: set[str]) -> None:
     for path in folder.glob("segments/*/*.seg"):
-        if str(path) not in segments:
+        if str(linked(path)) not in segments:
             path.unlink(missing_ok=True)
     for path in folder.glob("releases/*.json"):
         if path.name not in files:

@@ -61,15 +61,21 @@ DASHBOARD = {
 """Ten queries as a dashboard's tiles ask them."""
 
 
-def load_tpch(connection: duckdb.DuckDBPyConnection, scale: float) -> None:
-    """Make the tables in the connection's own ``memory`` database; scale 1 is 6,000,000 items."""
+def load_tpch(
+    connection: duckdb.DuckDBPyConnection, scale: float, *, part: int = 0, parts: int = 1
+) -> None:
+    """Make the tables in the connection's own ``memory`` database; scale 1 is 6,000,000 items.
+
+    With ``parts``, only one of so many parts is made; small tables are whole in the first.
+    """
     package = importlib.util.find_spec("duckdb_extension_tpch")
     if package is None or package.origin is None:
         raise ModuleNotFoundError("duckdb-extension-tpch is not installed: uv sync")
     (file,) = Path(package.origin).parent.rglob("tpch.duckdb_extension")
     connection.load_extension(str(file))
     connection.execute("USE memory")
-    connection.execute(f"CALL dbgen(sf = {scale:g})")
+    divided = f", children = {parts}, step = {part}" if parts > 1 else ""
+    connection.execute(f"CALL dbgen(sf = {scale:g}{divided})")
 
 
 def tpch_queries(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:

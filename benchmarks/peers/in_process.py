@@ -63,10 +63,34 @@ def chdb_run(folder: Path) -> Run:
     return lambda sql: opened.query(sql, "Arrow")
 
 
+def duckdb_files_run(folder: Path) -> Run:
+    """Return a function that runs SQL in DuckDB over the lake's Parquet files."""
+    import duckdb  # noqa: PLC0415
+
+    connection = duckdb.connect(":memory:")
+    connection.execute("SET produce_arrow_string_view = true; SET arrow_output_version = '1.4'")
+    for table, files in json.loads((folder / "queries.json").read_text())["files"].items():
+        connection.execute(f"CREATE VIEW {table} AS FROM read_parquet({files!r})")
+    return lambda sql: connection.execute(sql).to_arrow_table()
+
+
+def datafusion_files_run(folder: Path) -> Run:
+    """Return a function that runs SQL in DataFusion over the lake's Parquet files."""
+    from datafusion import SessionConfig, SessionContext  # noqa: PLC0415
+
+    context = SessionContext(SessionConfig().with_target_partitions(THREADS))
+    for table, files in json.loads((folder / "queries.json").read_text())["files"].items():
+        listed = ", ".join(f"'{file}'" for file in files)
+        context.sql(f"CREATE EXTERNAL TABLE {table} STORED AS PARQUET LOCATION ({listed})")
+    return lambda sql: context.sql(sql).collect()
+
+
 ENGINES: dict[str, Callable[[Path], Run]] = {
     "chdb": chdb_run,
     "datafusion": datafusion_run,
+    "datafusion-files": datafusion_files_run,
     "duckdb": duckdb_run,
+    "duckdb-files": duckdb_files_run,
 }
 
 

@@ -60,7 +60,7 @@ def list_table_files(connection: psycopg.Connection, release: Release) -> dict[s
     """Return the files of every table of a release, by "schema.table".
 
     Raises:
-        CatalogError: a table is not in the snapshot.
+        CatalogError: the snapshot has expired or never was, or a table is not in it.
     """
     at = release.snapshot_id
     root = connection.execute(
@@ -68,6 +68,11 @@ def list_table_files(connection: psycopg.Connection, release: Release) -> dict[s
     ).fetchone()
     if root is None:
         raise CatalogError("The lake has no data path.", remedy="Has anything been written yet?")
+    snapshot = connection.execute(
+        sql.SQL("select 1 from {}.ducklake_snapshot where snapshot_id = %s").format(_SCHEMA), (at,)
+    ).fetchone()
+    if snapshot is None:
+        raise CatalogError(f"The lake has no snapshot {at}; it may have expired.")
     return {
         table_name(table): _table_files(connection, table, at, root[0]) for table in release.tables
     }

@@ -1,19 +1,60 @@
-"""DuckDB as the loader uses it: kept between loads, with the lake attached for each."""
+"""DuckDB as the loader uses it: kept between loads, with the lake attached where one needs it."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from lavra.ducklake import LAKE, attach_lake, connect_duckdb
+from query_service.cache.content import Contents
 
 if TYPE_CHECKING:
     import duckdb
 
     from lavra.catalog import Catalog
     from lavra.storage import LakeStorage
+
+
+MOST_SCHEMAS = 1_000
+"""Schemas of tables that are kept; a changed table is a new one."""
+
+
+class LakeAt:
+    """The lake as it was at a snapshot, for one load.
+
+    Attributes:
+        duck: DuckDB, which reads data files by their path.
+        schemas: What is known of tables' schemas from earlier loads, by their columns.
+        contents: The segments that are there, by what they hold.
+    """
+
+    def __init__(
+        self,
+        duck: duckdb.DuckDBPyConnection,
+        schemas: dict[str, pa.Schema],
+        contents: Contents,
+        attach: Callable[[], None],
+    ) -> None:
+        self.duck = duck
+        self.schemas = schemas
+        self.contents = contents
+        self._attach = attach
+        self.is_attached = False
+
+    def attached(self) -> duckdb.DuckDBPyConnection:
+        """Return DuckDB with the lake attached, which takes longer than a small refresh.
+
+        Raises:
+            CatalogError: the snapshot has expired, or the catalog refuses.
+        """
+        if not self.is_attached:
+            self._attach()
+            self.is_attached = True
+        return self.duck
 
 
 class LakeReader:
@@ -30,24 +71,31 @@ class LakeReader:
         self._storage = storage
         self._lock = threading.Lock()
         self._duck: duckdb.DuckDBPyConnection | None = None
+        self._schemas: dict[str, pa.Schema] = {}
+        self._contents = Contents()
 
     @contextmanager
-    def at(self, snapshot_id: int) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Attach the lake as it was at a snapshot, for the block.
-
-        Raises:
-            CatalogError: the snapshot has expired, or the catalog refuses.
-        """
+    def at(self, snapshot_id: int) -> Iterator[LakeAt]:
+        """Read the lake as it was at a snapshot, for the block."""
         with self._lock:
             try:
                 if self._duck is None:
                     self._duck = self._connect()
-                attach_lake(
-                    self._duck, self._catalog, self._storage,
-                    read_only=True, snapshot_version=snapshot_id,
+                if len(self._schemas) > MOST_SCHEMAS:
+                    self._schemas.clear()
+                duck = self._duck
+                lake = LakeAt(
+                    duck,
+                    self._schemas,
+                    self._contents,
+                    lambda: attach_lake(
+                        duck, self._catalog, self._storage,
+                        read_only=True, snapshot_version=snapshot_id,
+                    ),
                 )  # fmt: skip
-                yield self._duck
-                self._duck.execute(f"DETACH {LAKE}")
+                yield lake
+                if lake.is_attached:
+                    duck.execute(f"DETACH {LAKE}")
             except BaseException:
                 self._end()
                 raise

@@ -146,7 +146,7 @@ class RestrictedWriter:
         segments, size, count = [], 0, 0
         for source in self._sources(table):
             path = self._copy(source, schema, rights)
-            rows = sum(batch.num_rows for batch in open_segment(path)[1])
+            rows = sum(batch.num_rows for batch in open_segment(path).batches)
             if rows:
                 segments.append(str(path))
                 size += path.stat().st_size
@@ -232,8 +232,8 @@ class RestrictedWriter:
 
 
 def _of_segment(path: Path) -> Iterator[pa.Table]:
-    schema, batches = open_segment(path)
-    yield pa.Table.from_batches(batches, schema)
+    segment = open_segment(path)
+    yield pa.Table.from_batches(segment.batches, segment.schema)
 
 
 def _of_parquet(files: pafs.FileSystem, path: str, schema: pa.Schema) -> Iterator[pa.Table]:

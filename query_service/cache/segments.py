@@ -6,7 +6,9 @@ segment lays every buffer at a multiple of 64 bytes and keeps a small manifest a
 
     buffer | padding | buffer | padding | ... | manifest (JSON) | tail
 
-The tail is the manifest's length, the number of rows, the file's size, and the magic.
+The tail is the manifest's length, the number of rows, the file's size, and the magic. The manifest
+holds the least and greatest value of each batch too (:mod:`query_service.cache.statistics`), by
+which engines leave batches out.
 
 A crash while writing leaves a temporary file only: a segment appears whole, by renaming.
 """
@@ -19,13 +21,23 @@ import os
 import struct
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 
-MAGIC = b"LAVRSEG3"
+from query_service.cache.statistics import BatchStatistics, StatisticsCollector
+
+MAGIC = b"LAVRSEG4"
 ALIGNMENT = 64
 _TAIL = struct.Struct("<QQQ8s")
+
+
+class Segment(NamedTuple):
+    """A mapped segment: its columns, its batches in row order, and what is known of each."""
+
+    schema: pa.Schema
+    batches: list[pa.RecordBatch]
+    statistics: BatchStatistics
 
 
 def servable_type(kind: pa.DataType) -> pa.DataType:  # noqa: PLR0911 - one per kind of type
@@ -80,8 +92,8 @@ def write_segment(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatc
     return rows
 
 
-def open_segment(path: Path) -> tuple[pa.Schema, list[pa.RecordBatch]]:
-    """Map a segment and return its schema and batches; their memory is the file's pages.
+def open_segment(path: Path) -> Segment:
+    """Map a segment; the memory of its batches is the file's pages.
 
     The file may be unlinked while it is mapped.
 
@@ -100,7 +112,21 @@ def open_segment(path: Path) -> tuple[pa.Schema, list[pa.RecordBatch]]:
         )
         for batch in manifest["batches"]
     ]
-    return schema, batches
+    statistics = BatchStatistics.decode(base64.b64decode(manifest["statistics"]))
+    return Segment(schema, batches, statistics)
+
+
+def as_held(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return a batch with its columns in the types they are held in."""
+    arrays = [_as_held(column, f.type) for column, f in zip(batch.columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def linked(path: Path) -> Path:
+    """Return the segment that a path stands for: what it links to, else itself."""
+    if not path.is_symlink():
+        return path
+    return Path(os.path.normpath(path.parent / path.readlink()))
 
 
 def is_segment(path: Path) -> bool:
@@ -164,20 +190,19 @@ def _nested_field(field: pa.Field) -> pa.Field:
 def _write(stream: BinaryIO, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
     rows = 0
     manifest = []
+    statistics = StatisticsCollector(schema)
     for batch in batches:
         if not batch.num_rows:
             continue
         rows += batch.num_rows
-        manifest.append(
-            [
-                _write_array(stream, _as_held(column, field.type))
-                for column, field in zip(batch.columns, schema, strict=True)
-            ]
-        )
+        columns = as_held(batch, schema).columns
+        statistics.add(columns)
+        manifest.append([_write_array(stream, column) for column in columns])
     text = json.dumps(
         {
             "schema": base64.b64encode(schema.serialize().to_pybytes()).decode(),
             "batches": manifest,
+            "statistics": base64.b64encode(statistics.encode()).decode(),
         },
         separators=(",", ":"),
     ).encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections import OrderedDict
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from datafusion.object_store import GoogleCloud
 
 from query_service.cache.release_file import CachedTable, read_release_file
 from query_service.cache.segments import open_segment
+from query_service.cache.statistics import BatchStatistics
+from query_service.engine.pruning import TableKey, batches_needed
 from query_service.engine.system_views import SYSTEM_SCHEMA, system_views
 from query_service.result_cache import is_volatile
 
@@ -27,6 +30,9 @@ _SELECTS = re.compile(r"\s*(select|with|values)\b", re.IGNORECASE)
 KEPT_PLANS = 256
 KEPT_SQL = 16 * 1024
 """So many plans of so long texts at most are kept for a release."""
+
+LEAST_LEFT_OUT = 4
+"""Batches that a filter must leave out for a statement to be planned again without them."""
 
 _READ_ONLY = SQLOptions().with_allow_ddl(False).with_allow_dml(False).with_allow_statements(False)
 
@@ -99,11 +105,12 @@ class ReleaseSession:
         bucket.register(self._executing)
         tables = read_release_file(release_file)
         catalog = Catalog.memory_catalog(self._context)
+        self._schemas: dict[str, _ReleaseSchema] = {}
         for schema_name in sorted({table.schema_name for table in tables}):
             held = {t.table_name: t for t in tables if t.schema_name == schema_name}
-            catalog.register_schema(
-                schema_name, _ReleaseSchema(held, self._tables_read, target_partitions, bucket)
-            )
+            schema = _ReleaseSchema(held, self._tables_read, target_partitions, bucket)
+            self._schemas[schema_name] = schema
+            catalog.register_schema(schema_name, schema)
         catalog.register_schema(INFORMATION_SCHEMA, _Views(_information_schema(tables)))
         catalog.register_schema(SYSTEM_SCHEMA, _Views(system_views(tables)))
         self._context.register_catalog_provider(CATALOG, catalog)
@@ -125,9 +132,9 @@ class ReleaseSession:
         self._tables_read.clear()
         frame = self._context.sql_with_options(sql, _READ_ONLY, param_values=parameters)
         schema = frame.schema()
-        if keeps:
+        if _SELECTS.match(sql):
             frame = self._executing.create_dataframe_from_logical_plan(
-                frame.optimized_logical_plan()
+                self._optimized(frame, sql, parameters)
             )
         made = Plan(frame, schema, tuple(sorted(self._tables_read)))
         if keeps:
@@ -135,6 +142,35 @@ class ReleaseSession:
             if len(self._plans) > KEPT_PLANS:
                 self._plans.popitem(last=False)
         return made
+
+    def _optimized(self, frame: Any, sql: str, parameters: dict[str, pa.Scalar]) -> Any:
+        """Return the optimized plan of a statement, over the batches that it can need."""
+        optimized = frame.optimized_logical_plan()
+        needed = {
+            key: batches
+            for key, batches in batches_needed(optimized, self._statistics_of).items()
+            if batches.count(False) >= LEAST_LEFT_OUT
+        }
+        if not needed:
+            return optimized
+        try:
+            for (schema, table), batches in needed.items():
+                self._schemas[schema].narrow(table, batches)
+            again = self._context.sql_with_options(sql, _READ_ONLY, param_values=parameters)
+            narrowed = again.optimized_logical_plan()
+        finally:
+            for schema, table in needed:
+                self._schemas[schema].widen(table)
+        # A constant that moves with the time may reach other batches by now.
+        after = batches_needed(narrowed, self._statistics_of)
+        for key, batches in needed.items():
+            if not all(map(operator.le, after.get(key, [True] * len(batches)), batches)):
+                return optimized
+        return narrowed
+
+    def _statistics_of(self, key: TableKey) -> BatchStatistics | None:
+        schema, table = key
+        return self._schemas[schema].statistics(table) if schema in self._schemas else None
 
 
 class _ReleaseSchema(SchemaProvider):  # type: ignore[misc]
@@ -152,6 +188,9 @@ class _ReleaseSchema(SchemaProvider):  # type: ignore[misc]
         self._tables_read = tables_read
         self._partitions = partitions
         self._opened: dict[str, Table] = {}
+        self._batches: dict[str, list[pa.RecordBatch]] = {}
+        self._statistics: dict[str, BatchStatistics] = {}
+        self._narrowed: dict[str, Table] = {}
 
     def table_names(self) -> set[str]:
         return set(self._tables)
@@ -165,13 +204,7 @@ class _ReleaseSchema(SchemaProvider):  # type: ignore[misc]
             return None
         self._tables_read.add(held.name)
         if name not in self._opened:
-            # A restricted release may name fewer columns than the segments it shares have.
-            names = held.schema.names
-            batches = [
-                b if b.schema.names == names else b.select(names)
-                for path in held.segments
-                for b in open_segment(Path(path))[1]
-            ]
+            batches = self._map(held)
             self._opened[name] = _open_outside(
                 lambda: (
                     scanned_table(held, batches, self._bucket)
@@ -179,7 +212,35 @@ class _ReleaseSchema(SchemaProvider):  # type: ignore[misc]
                     else memory_table(held.schema, batches, self._partitions)
                 )
             )
-        return self._opened[name]
+        return self._narrowed.get(name) or self._opened[name]
+
+    def statistics(self, name: str) -> BatchStatistics | None:
+        """Return what is known of a table's batches; None for one that is not held, or small."""
+        held = self._statistics.get(name)
+        return held if held and held.batches > LEAST_LEFT_OUT else None
+
+    def narrow(self, name: str, needed: list[bool]) -> None:
+        """Show only some batches of an opened table, until :meth:`widen`."""
+        batches = [b for b, is_needed in zip(self._batches[name], needed, strict=True) if is_needed]
+        self._narrowed[name] = memory_table(self._tables[name].schema, batches, self._partitions)
+
+    def widen(self, name: str) -> None:
+        """Show all of a table again."""
+        self._narrowed.pop(name, None)
+
+    def _map(self, held: CachedTable) -> list[pa.RecordBatch]:
+        # A restricted release may name fewer columns than the segments it shares have.
+        names = held.schema.names
+        segments = [open_segment(Path(path)) for path in held.segments]
+        batches = [
+            b if b.schema.names == names else b.select(names) for s in segments for b in s.batches
+        ]
+        if not held.is_cold:
+            self._batches[held.table_name] = batches
+            self._statistics[held.table_name] = BatchStatistics.concat(
+                [segment.statistics for segment in segments]
+            )
+        return batches
 
 
 class _Views(SchemaProvider):  # type: ignore[misc]

@@ -18,7 +18,7 @@ from query_service.cache.release_file import read_release_file
 from query_service.engine.session import Bucket, ReleaseSession
 from query_service.releases import read_release
 from tests.gcs_xml_front import xml_front
-from tests.query_service.cache.test_refresh import OPERATIONS, TABLE, truth
+from tests.query_service.cache.test_refresh import BASE, OPERATIONS, TABLE, apply, truth
 from tests.query_service.conftest import Lake, close_lake, make_lake, serving
 
 ALL_COLD = ColdRule(patterns=("gold_test.*",))
@@ -32,10 +32,16 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
 
 
 def load(
-    lake: Lake, folder: Path, rule: ColdRule = ALL_COLD, table: str = "t"
+    lake: Lake,
+    folder: Path,
+    rule: ColdRule = ALL_COLD,
+    table: str = "t",
+    physical: str | None = None,
 ) -> tuple[LoadReport, Path]:
     with lake.catalog.connect() as connection:
-        release = read_release(connection, lake.release(tables=[("gold_test", table)]))
+        held = {("gold_test", table): ("gold_test", physical or table)}
+        release_id = lake.release(tables=[("gold_test", table)], physical=held)
+        release = read_release(connection, release_id)
     assert release is not None
     report = load_release(lake.catalog, lake.storage, release, folder, cold=rule)
     return report, release_file(folder, release)
@@ -62,16 +68,15 @@ def test_it_equals_the_table_whatever_happened_to_it(
     lake: Lake, tmp_path_factory: pytest.TempPathFactory, operations: list[str]
 ) -> None:
     folder = tmp_path_factory.mktemp("kept")
-    lake.duck.execute(
-        f"create or replace table {TABLE} as select range as id, range % 5 as day, "
-        "'name ' || range as name from range(100)"
-    )
+    lake.duck.execute(BASE)
+    table = TABLE
     for number, operation in enumerate(operations):
-        for statement in OPERATIONS[operation].split("; "):
-            lake.duck.execute(statement.format(t=TABLE, n=number))
-        report, file = load(lake, folder)
+        table = apply(lake, table, operation, number)
+        report, file = load(lake, folder, physical=table.rpartition(".")[2])
         found = ask(file, "select * from gold_test.t")
-        assert sorted(map(str, found)) == truth(lake, lake.snapshot()), operations[: number + 1]
+        assert sorted(map(str, found)) == truth(lake, lake.snapshot(), table), operations[
+            : number + 1
+        ]
         assert report.cached[0].row_count == len(found)
 
 

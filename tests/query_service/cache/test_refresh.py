@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lavra.errors import CatalogError
 from query_service.cache.loader import LoadReport, load_release
+from query_service.cache.release_file import CachedTable
 from query_service.cache.segments import open_segment
 from query_service.releases import read_release
 from tests.query_service.conftest import Lake, close_lake, make_lake
@@ -39,7 +40,27 @@ OPERATIONS = {
     "compact": "call ducklake_merge_adjacent_files('lake')",
     "rewrite deletes": "call ducklake_rewrite_data_files('lake', delete_threshold => 0)",
     "empty it": "delete from {t}",
+    "widen a type": "alter table {t} alter column small set data type {wider}",
+    "rename a column for good": "alter table {t} rename column {extra} to extra_{n}",
+    "rename the table": "alter table {t} rename to moved_{unique}",
+    "delete and compact": "delete from {t} where id % 4 = {n} % 4; "
+    "insert into {t} by name select range as id, 2 as day from range(20); "
+    "call ducklake_merge_adjacent_files('lake'); "
+    "call ducklake_rewrite_data_files('lake', delete_threshold => 0)",
+    "restate a day by the same": "begin; create temp table kept as from {t} where day = {n} % 5; "
+    "delete from {t} where day = {n} % 5; insert into {t} by name from kept; commit; "
+    "drop table kept",
+    "replace by the same in another order": "create or replace table {t} as "
+    "select * from {t} order by hash(id + {n})",
+    "expire": "call ducklake_expire_snapshots('lake', older_than => now()); "
+    "call ducklake_cleanup_old_files('lake', cleanup_all => true)",
 }
+BASE = (
+    "create or replace table lake.gold_test.t as select range as id, range % 5 as day, "
+    "'name ' || range as name, (range % 100)::tinyint as small, range / 7 as extra, "
+    "date '2026-01-01' + (range * 37 % 100)::int as at from range(100)"
+)
+_WIDER = {"TINYINT": "smallint", "SMALLINT": "integer", "INTEGER": "bigint", "BIGINT": "bigint"}
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +70,32 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     close_lake(made)
 
 
-def load(lake: Lake, folder: Path, release_id: int) -> LoadReport:
+def apply(lake: Lake, table: str, operation: str, number: int) -> str:
+    """Do what an operation says to a table; return its name from then on."""
+    unique = f"{number}_{lake.snapshot()}"
+    for statement in OPERATIONS[operation].split("; "):
+        columns = dict(
+            lake.duck.execute(
+                "select column_name, data_type from duckdb_columns() where database_name = 'lake' "
+                "and schema_name || '.' || table_name = ?",
+                [table.removeprefix("lake.")],
+            ).fetchall()
+        )
+        extra = next((name for name in columns if name.startswith("extra")), "extra")
+        wider = _WIDER[columns.get("small", "BIGINT")]
+        if f"alter column small set data type {wider}" in statement and wider == "bigint":
+            continue
+        lake.duck.execute(
+            statement.format(t=table, n=number, unique=unique, extra=extra, wider=wider)
+        )
+    return f"lake.gold_test.moved_{unique}" if "{unique}" in OPERATIONS[operation] else table
+
+
+def load(lake: Lake, folder: Path, release_id: int, held: Sequence[CachedTable] = ()) -> LoadReport:
     with lake.catalog.connect() as connection:
         release = read_release(connection, release_id)
     assert release is not None
-    return load_release(lake.catalog, lake.storage, release, folder)
+    return load_release(lake.catalog, lake.storage, release, folder, held=held)
 
 
 def rows(report: LoadReport, name: str = "gold_test.t") -> list[str]:
@@ -69,31 +111,51 @@ def truth(lake: Lake, snapshot: int, table: str = TABLE) -> list[str]:
     return sorted(map(str, found.to_arrow_table().to_pylist()))
 
 
+def check_refreshes(lake: Lake, tmp_path_factory: pytest.TempPathFactory, todo: list[str]) -> None:
+    """Refresh after each operation, hold it equal to DuckDB and to a full load, and go back."""
+    folder = tmp_path_factory.mktemp("kept")
+    lake.duck.execute(BASE)
+    table = TABLE
+    released: list[tuple[int, int, str]] = []
+    reports: list[LoadReport] = []
+    for number, operation in enumerate(todo):
+        table = apply(lake, table, operation, number)
+        if operation == "expire":
+            released.clear()
+        held = [cached for report in reports for cached in report.cached]
+        snapshot = lake.snapshot()
+        physical = {("gold_test", "t"): ("gold_test", table.rpartition(".")[2])}
+        release_id = lake.release(tables=[("gold_test", "t")], physical=physical)
+        released.append((release_id, snapshot, table))
+        reports.append(load(lake, folder, release_id, held))
+        assert rows(reports[-1]) == truth(lake, snapshot, table), todo[: number + 1]
+    full = load(lake, tmp_path_factory.mktemp("full"), released[-1][0])
+    assert rows(full) == rows(reports[-1])
+    # Going back to a release, as a rollback does, finds what that release held.
+    for release_id, snapshot, name in released[:3]:
+        assert rows(load(lake, folder, release_id)) == truth(lake, snapshot, name)
+
+
 @settings(
     max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(st.sampled_from(sorted(OPERATIONS)), min_size=1, max_size=6))
+@example(["widen a type", "insert", "rename a column for good", "delete and compact", "expire"])
 def test_a_refresh_equals_a_full_load(
     lake: Lake, tmp_path_factory: pytest.TempPathFactory, operations: list[str]
 ) -> None:
-    folder = tmp_path_factory.mktemp("kept")
-    lake.duck.execute(
-        f"create or replace table {TABLE} as select range as id, range % 5 as day, "
-        "'name ' || range as name from range(100)"
-    )
-    released: list[tuple[int, int]] = []
-    for number, operation in enumerate(operations):
-        for statement in OPERATIONS[operation].split("; "):
-            lake.duck.execute(statement.format(t=TABLE, n=number))
-        snapshot = lake.snapshot()
-        released.append((lake.release(tables=[("gold_test", "t")]), snapshot))
-        refreshed = load(lake, folder, released[-1][0])
-        assert rows(refreshed) == truth(lake, snapshot), operations[: number + 1]
-    full = load(lake, tmp_path_factory.mktemp("full"), released[-1][0])
-    assert rows(full) == rows(refreshed)
-    # Going back to a release, as a rollback does, finds what that release held.
-    for release_id, snapshot in released[:3]:
-        assert rows(load(lake, folder, release_id)) == truth(lake, snapshot)
+    check_refreshes(lake, tmp_path_factory, operations)
+
+
+@pytest.mark.soak
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(st.sampled_from(sorted(OPERATIONS)), min_size=2, max_size=9))
+def test_a_refresh_equals_a_full_load_for_long(
+    lake: Lake, tmp_path_factory: pytest.TempPathFactory, operations: list[str]
+) -> None:
+    check_refreshes(lake, tmp_path_factory, operations)
 
 
 def test_a_refresh_reads_what_changed(lake: Lake, tmp_path: Path) -> None:

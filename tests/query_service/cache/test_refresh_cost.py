@@ -88,6 +88,14 @@ def some_days(rows: int, first: int, last: int) -> str:
     )
 
 
+def some_rows(count: int, day: int) -> str:
+    """Return the query of some more rows of one day."""
+    return (
+        f"select range, date '2026-01-01' + {day}, 'customer ' || range % 5000, "
+        f"(range % 9973) / 100, random() from range({count})"
+    )
+
+
 def change_one_percent(lake: Lake, rows: int, day: int = 40) -> None:
     """Restate one day of the hundred."""
     lake.duck.execute(f"delete from lake.gold_test.facts where day = date '2026-01-01' + {day}")

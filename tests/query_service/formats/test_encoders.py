@@ -197,7 +197,7 @@ def test_segments_give_back_every_type(tmp_path: Any) -> None:
     schema = servable_schema(table.schema)
     path = tmp_path / "x.seg"
     assert write_segment(path, schema, table.to_batches()) == 4
-    read, batches = open_segment(path)
+    read, batches, _ = open_segment(path)
     assert read == schema
     for batch in batches:
         batch.validate(full=True)
