@@ -32,6 +32,13 @@ _MAX_FIELD_BYTES = 128 * 1024 * 1024
 _SHOWN_ROWS = 5
 
 # The longest first: the mark of UTF-32 starts with that of UTF-16.
+_NO_CSV = (
+    (b"PK\x03\x04", "a zip archive, perhaps a spreadsheet", "Export it as CSV."),
+    (b"\xd0\xcf\x11\xe0", "an old spreadsheet", "Export it as CSV."),
+    (b"\x1f\x8b", "compressed by gzip", "Decompress it first."),
+    (b"PAR1", "a Parquet file", "Export it as CSV."),
+    (b"%PDF", "a PDF document", "Export its table as CSV."),
+)
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -139,6 +146,7 @@ def detect_dialect(path: Path, options: CsvOptions | None = None) -> CsvDialect:
         SourceError: it is missing or empty, or its bytes are not of the declared encoding.
     """
     options = options or CsvOptions()
+    _check_text(path)
     encoding = options.encoding or _detect_encoding(path)
     try:
         with path.open(encoding=encoding, newline="") as stream:
@@ -147,10 +155,7 @@ def detect_dialect(path: Path, options: CsvOptions | None = None) -> CsvDialect:
             text = stream.read(_LOOK_AT_BYTES)
             complete = not stream.read(1)
     except (UnicodeError, LookupError) as error:
-        raise SourceError(
-            f"{path} is not written in {encoding}: {error}.",
-            remedy="Declare `encoding` in the source's configuration (for instance cp1252).",
-        ) from error
+        raise _not_in(path, encoding, error) from error
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
     if not text.strip("\r\n"):
@@ -217,11 +222,38 @@ def open_csv(path: Path, options: CsvOptions | None = None) -> Iterator[CsvText]
             yield CsvText(path, dialect, reader, skipped)
     except pa.ArrowInvalid as error:
         raise _explained(path, dialect, options, error) from error
-    except (UnicodeError, OSError) as error:
-        raise SourceError(
-            f"{path} cannot be read as {dialect.encoding}: {error}.",
-            remedy="Declare `encoding` in the source's configuration (for instance cp1252).",
-        ) from error
+    except UnicodeError as error:
+        raise _not_in(path, dialect.encoding, error) from error
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _check_text(path: Path) -> None:
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(8)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
+    for magic, what, remedy in _NO_CSV:
+        if head.startswith(magic):
+            raise SourceError(f"{path}, from its first byte on, is {what}.", remedy=remedy)
+
+
+def _not_in(path: Path, encoding: str, error: Exception) -> SourceError:
+    """Return the error for a file whose bytes are not of an encoding, naming the first line."""
+    place = ""
+    if isinstance(error, UnicodeDecodeError):
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                try:
+                    line.decode(encoding)
+                except UnicodeError:
+                    place = f", line {number},"
+                    break
+    return SourceError(
+        f"{path}{place} is not written in {encoding}: {error}.",
+        remedy="Declare `encoding` in the stream's `format` (for instance cp1252).",
+    )
 
 
 def _detect_encoding(path: Path) -> str:
@@ -304,8 +336,8 @@ def _check_quotes(path: Path, dialect: CsvDialect, options: CsvOptions) -> None:
         if "unexpected end" in str(error):
             raise SourceError(
                 f"{path}, line {end + 1}: a quoted field starts here and never ends.",
-                remedy=f"Close it with {options.quote}, or set another `quote` in the source's "
-                "configuration.",
+                remedy=f"Close it with {options.quote}, or set another `quote` in the stream's "
+                "`format`.",
             ) from error
 
 

@@ -11,7 +11,7 @@ import re
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 _ZONE = re.compile(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)*")
 
@@ -113,19 +113,24 @@ class Schedule(BaseModel):
         "runs it for what it lands, `lavra ingest watch` for what Lavra lands itself.",
     )
 
+    @field_validator("cron_expression")
+    @classmethod
+    def _is_quartz(cls, expression: str | None) -> str | None:
+        if expression:
+            try:
+                Cron(expression)
+            except ImportError:  # without lavra[ingestion] nothing runs by it
+                return expression
+            except ValueError as error:
+                msg = f"{expression!r} {error}"
+                raise ValueError(msg) from error
+        return expression
+
     @model_validator(mode="after")
     def _complete(self) -> Schedule:
         if (self.schedule_type == "cron") != bool(self.cron_expression):
             msg = "schedule_type cron needs a cron_expression, and manual has none"
             raise ValueError(msg)
-        if self.cron_expression:
-            try:
-                Cron(self.cron_expression)
-            except ImportError:  # without lavra[ingestion] nothing runs by it
-                return self
-            except ValueError as error:
-                msg = f"cron_expression {self.cron_expression!r} {error}"
-                raise ValueError(msg) from error
         return self
 
     @property
