@@ -29,6 +29,7 @@ from lavra.settings_areas import (
     LogSettings,
     ServiceSettings,
     SupersetSettings,
+    WorkloadSettings,
 )
 
 PROJECT_FILE = "lavra.toml"
@@ -52,7 +53,7 @@ def _lake_url(url: str) -> str:
 
 class Settings(
     AirbyteSettings, BronzeSettings, ConnectorSettings, AccessSettings, ServiceSettings,
-    SupersetSettings, LogSettings, BaseSettings,
+    SupersetSettings, LogSettings, WorkloadSettings, BaseSettings,
 ):  # fmt: skip
     """Everything about one lake that differs between machines.
 
@@ -71,7 +72,8 @@ class Settings(
     )
     domains: tuple[str, ...] = Field(
         default=(),
-        description="The shipped workloads that `lavra up` starts a source for (commerce).",
+        description="The shipped workloads that `lavra up` starts a source for: commerce, "
+        "aviation.",
     )
     time_zone: Annotated[str, AfterValidator(_known_time_zone)] = Field(
         default="UTC", description="Business time zone: daily marts are days of this zone."
@@ -101,14 +103,6 @@ class Settings(
     state_dir: Path | None = Field(
         default=None,
         description="Where this machine keeps the lake's state. Default: .lavra in the project.",
-    )
-
-    workload_scale: float = Field(
-        default=1.0,
-        gt=0,
-        le=100,
-        description="Size of a shipped workload's generated data, at its first start: 1 is about "
-        "20,000 customers.",
     )
 
     @classmethod

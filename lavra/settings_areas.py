@@ -289,3 +289,42 @@ class LogSettings(BaseModel):
         description="Where the query service sends OpenTelemetry traces over HTTP, for example "
         "http://127.0.0.1:4318. Empty: nowhere.",
     )
+
+
+class WorkloadSettings(BaseModel):
+    """The shipped workloads, and the generator of aviation's changes."""
+
+    aviation_registry: Path | None = Field(
+        default=None,
+        description="A folder with a real registry, planes.csv and airports.csv, whose aircraft "
+        "the aviation workload takes at its first start. Empty: 120 made up ones.",
+    )
+    generator_database_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="The maintenance database that aviation's generator writes to. Empty: the "
+        "workload's own on this machine.",
+    )
+    generator_host: str = Field(
+        default="127.0.0.1", description="Address that aviation's generator listens on."
+    )
+    generator_port: int = Field(
+        default=8090, ge=1, le=65535, description="Port that aviation's generator listens on."
+    )
+    generator_rate: float = Field(
+        default=0.0,
+        ge=0,
+        le=10_000,
+        description="Maintenance events that aviation's generator records by itself each second.",
+    )
+    generator_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Bearer token that aviation's generator asks for; without one it listens on "
+        "loopback only.",
+    )
+    workload_scale: float = Field(
+        default=1.0,
+        gt=0,
+        le=100,
+        description="Size of a shipped workload's generated data, at its first start: 1 is about "
+        "20,000 customers, or 120 aircraft.",
+    )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import io
 import random
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from lavra.catalog.local_postgres import LocalPostgres
+from lavra.workloads.servers import copy_rows, filling, scalar, touch_on_update, workload_server
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +34,6 @@ TABLES = {
 }
 """The source's tables and their keys."""
 
-_OPTIONS = {"wal_level": "logical", "max_replication_slots": "10", "max_wal_senders": "10"}
 _NEXT_STATUS = {"placed": "paid", "paid": "shipped", "shipped": "delivered"}
 
 
@@ -52,15 +50,9 @@ class CommerceSource:
     catalogue: Path
 
 
-_servers: dict[str, LocalPostgres] = {}
-_servers_lock = threading.Lock()
-
-
 def source_server(settings: Settings) -> LocalPostgres:
     """Return this process's handle on the shop's Postgres; it may not be started."""
-    folder = settings.state / "sources" / "commerce"
-    with _servers_lock:
-        return _servers.setdefault(str(folder), LocalPostgres(folder, _OPTIONS))
+    return workload_server(settings, "commerce")
 
 
 def ensure_source(
@@ -83,23 +75,20 @@ def ensure_source(
     server = source_server(settings)
     server.start()
     source = CommerceSource(server.url(DATABASE), server.folder / "catalogue")
-    with (server.folder / "fill.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        _ensure_database(server)
-        with psycopg.connect(source.url) as connection:
-            made = _made(connection)
-            files_missing = not (source.catalogue / "products.csv").exists()
-            if made is None or files_missing:
-                from lavra.workloads.commerce.catalogue import write_catalogue  # noqa: PLC0415
-                from lavra.workloads.commerce.generator import generate  # noqa: PLC0415
+    with filling(server, DATABASE) as connection:
+        made = _made(connection)
+        files_missing = not (source.catalogue / "products.csv").exists()
+        if made is None or files_missing:
+            from lavra.workloads.commerce.catalogue import write_catalogue  # noqa: PLC0415
+            from lavra.workloads.commerce.generator import generate  # noqa: PLC0415
 
-                seed, scale, until = made or (
-                    seed, settings.workload_scale, end or dt.datetime.now(dt.UTC),
-                )  # fmt: skip
-                shop = generate(seed=seed, scale=scale, end=until)
-                write_catalogue(shop, source.catalogue)
-                if made is None:
-                    _fill(connection, shop, seed, scale, until)
+            seed, scale, until = made or (
+                seed, settings.workload_scale, end or dt.datetime.now(dt.UTC),
+            )  # fmt: skip
+            shop = generate(seed=seed, scale=scale, end=until)
+            write_catalogue(shop, source.catalogue)
+            if made is None:
+                _fill(connection, shop, seed, scale, until)
     return source
 
 
@@ -141,7 +130,7 @@ class _Day:
         self.rows: dict[str, list[Sequence[Any]]] = {table: [] for table in TABLES}
         self._chance, self._end = chance, end
         self._next = {
-            table: _scalar(
+            table: scalar(
                 connection,
                 sql.SQL("select coalesce(max({}), 0) + 1 from {}").format(
                     sql.Identifier(key), sql.Identifier(table)
@@ -218,23 +207,11 @@ def _copy_rows(connection: psycopg.Connection, table: str, rows: Iterable[Sequen
             (table,),
         ).fetchall()
     ]
-    statement = sql.SQL("copy {} ({}) from stdin").format(
-        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
-    )
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in rows:
-            copy.write_row(row)
-
-
-def _ensure_database(server: LocalPostgres) -> None:
-    with psycopg.connect(server.url(), autocommit=True) as connection:
-        found = connection.execute("select 1 from pg_database where datname = %s", (DATABASE,))
-        if found.fetchone() is None:
-            connection.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
+    copy_rows(connection, table, columns, rows)
 
 
 def _made(connection: psycopg.Connection) -> tuple[int, float, dt.datetime] | None:
-    if _scalar(connection, sql.SQL("select to_regclass('workload.made') is null")):
+    if scalar(connection, sql.SQL("select to_regclass('workload.made') is null")):
         return None
     return connection.execute("select seed, scale, end_at from workload.made").fetchone()
 
@@ -248,11 +225,7 @@ def _fill(
     for table in TABLES:
         name = sql.Identifier(table)
         connection.execute(sql.SQL("create index on {} (updated_at)").format(name))
-        connection.execute(
-            sql.SQL(
-                "create trigger touch before update on {} for each row execute function touch()"
-            ).format(name)
-        )
+        touch_on_update(connection, table)
     connection.execute(
         "create schema workload; create table workload.made "
         "(seed bigint, scale double precision, end_at timestamptz)"
@@ -271,11 +244,6 @@ def _copy_table(connection: psycopg.Connection, name: str, table: pa.Table) -> N
             buffer = io.BytesIO()
             pacsv.write_csv(batch, buffer, pacsv.WriteOptions(include_header=False))
             copy.write(buffer.getvalue())
-
-
-def _scalar(connection: psycopg.Connection, statement: sql.SQL | sql.Composed) -> Any:
-    row = connection.execute(statement).fetchone()
-    return row[0] if row else None
 
 
 def leave(settings: Settings) -> None:

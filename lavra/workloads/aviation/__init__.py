@@ -1,0 +1,1 @@
+"""The aviation workload: an airline's maintenance system, followed by change data capture."""
