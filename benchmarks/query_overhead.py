@@ -90,7 +90,7 @@ def _measure(lake: Lake, rows: int, repeat: int) -> list[Ratio]:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as patient:
             _wait_ready(patient)
         with LeanClient("127.0.0.1", port) as client:
-            in_process = _in_process(lake)
+            in_process = held_in_process(lake, "daily")
             ratios = []
             for name, sql in QUERIES.items():
                 ours, reference = _alternate(
@@ -125,14 +125,15 @@ def _collect(context: SessionContext, sql: str) -> None:
     context.sql(sql).collect()
 
 
-def _in_process(lake: Lake) -> SessionContext:
+def held_in_process(lake: Lake, name: str) -> SessionContext:
+    """Return a session of plain DataFusion over the segments of the lake's only table."""
     context = SessionContext()
     context.sql("create schema gold_test").collect()
     segments = sorted((lake.settings.state / "service" / "cache").glob("segments/*/*.seg"))
     opened = [open_segment(path) for path in segments]
     batches = [batch for segment in opened for batch in segment.batches]
     table = memory_table(opened[0].schema, batches, 2)
-    context.catalog("datafusion").schema("gold_test").register_table("daily", table)
+    context.catalog("datafusion").schema("gold_test").register_table(name, table)
     return context
 
 

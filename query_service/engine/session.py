@@ -27,6 +27,11 @@ CATALOG = "lake"
 INFORMATION_SCHEMA = "information_schema"
 _PASSES = "datafusion.optimizer.max_passes"
 _SELECTS = re.compile(r"\s*(select|with|values)\b", re.IGNORECASE)
+_COPIES = {"Filter", "Limit", "Projection", "Sort", "SubqueryAlias", "TableScan"}
+COPIED_ROWS = 32 * 1024
+"""Rows of a batch where they are only copied: each batch costs 0.1 ms on its way out of
+DataFusion. Joins and aggregates are quicker with its own 8,192, which stay in the cache."""
+
 KEPT_PLANS = 256
 KEPT_SQL = 16 * 1024
 """So many plans of so long texts at most are kept for a release."""
@@ -99,10 +104,11 @@ class ReleaseSession:
         self._tables_read: set[str] = set()
         # Its optimizer makes no pass: what it executes is optimized already.
         self._executing = SessionContext(config.set(_PASSES, "0"), runtime)
+        self._copying = SessionContext(config.with_batch_size(COPIED_ROWS), runtime)
         self._plans: OrderedDict[str, Plan] = OrderedDict()
         bucket = bucket or Bucket()
-        bucket.register(self._context)
-        bucket.register(self._executing)
+        for context in (self._context, self._executing, self._copying):
+            bucket.register(context)
         tables = read_release_file(release_file)
         catalog = Catalog.memory_catalog(self._context)
         self._schemas: dict[str, _ReleaseSchema] = {}
@@ -133,9 +139,9 @@ class ReleaseSession:
         frame = self._context.sql_with_options(sql, _READ_ONLY, param_values=parameters)
         schema = frame.schema()
         if _SELECTS.match(sql):
-            frame = self._executing.create_dataframe_from_logical_plan(
-                self._optimized(frame, sql, parameters)
-            )
+            optimized = self._optimized(frame, sql, parameters)
+            context = self._copying if _only_copies(optimized) else self._executing
+            frame = context.create_dataframe_from_logical_plan(optimized)
         made = Plan(frame, schema, tuple(sorted(self._tables_read)))
         if keeps:
             self._plans[key] = made
@@ -171,6 +177,12 @@ class ReleaseSession:
     def _statistics_of(self, key: TableKey) -> BatchStatistics | None:
         schema, table = key
         return self._schemas[schema].statistics(table) if schema in self._schemas else None
+
+
+def _only_copies(plan: Any) -> bool:
+    """Whether a plan hands rows on as they come: it may answer millions of them."""
+    name = plan.display().partition(":")[0]
+    return name in _COPIES and all(map(_only_copies, plan.inputs()))
 
 
 class _ReleaseSchema(SchemaProvider):  # type: ignore[misc]

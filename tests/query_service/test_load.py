@@ -7,6 +7,7 @@ import io
 import os
 import random
 import socket
+import statistics
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -244,15 +246,27 @@ def service_of(lake: Lake) -> Iterator[tuple[psutil.Process, httpx.Client]]:
         process.wait(timeout=60)
 
 
-def release_every_second(lake: Lake, load: Load, client: httpx.Client, stop: Any) -> None:
-    """Change every row, release, refresh, again and again."""
-    while not stop.wait(1.0):
-        version = max(load.version_of.values()) + 1
-        lake.duck.execute(f"update lake.gold_test.t set version = {version}")
-        # The id must be known before the service can answer with it.
-        load.version_of[str(max(map(int, load.version_of)) + 1)] = version
-        lake.release()
-        assert client.post("/v1/refresh").status_code == 200
+def release_every_second(lake: Lake, load: Load, url: str, stop: threading.Event) -> list[float]:
+    """Change every row, release, refresh, every second whatever the last refresh does.
+
+    Returns:
+        The seconds between releases.
+    """
+    began: list[float] = []
+    with httpx.Client(base_url=url, timeout=180) as client, ThreadPoolExecutor(4) as threads:
+        refreshes = []
+        due = time.monotonic()
+        while not stop.wait(max(due - time.monotonic(), 0.05)):
+            due = max(due + 1.0, time.monotonic())
+            began.append(time.monotonic())
+            version = max(load.version_of.values()) + 1
+            lake.duck.execute(f"update lake.gold_test.t set version = {version}")
+            # The id must be known before the service can answer with it.
+            load.version_of[str(max(map(int, load.version_of)) + 1)] = version
+            lake.release()
+            refreshes.append(threads.submit(client.post, "/v1/refresh"))
+        assert {refresh.result().status_code for refresh in refreshes} <= {200}
+    return [later - earlier for earlier, later in pairwise(began)]
 
 
 @pytest.mark.parametrize(
@@ -275,15 +289,16 @@ def test_mixed_load(tmp_path: Path, clients: int, queries: int) -> None:
                 load.one(10_000 + number)
             before = Footprint.of(service, client)
             with ThreadPoolExecutor(clients + 1) as threads:
-                releasing = threads.submit(release_every_second, lake, load, client, stop)
+                releasing = threads.submit(release_every_second, lake, load, load.url, stop)
                 try:
                     for done in [threads.submit(load.one, number) for number in range(queries)]:
                         done.result()
                 finally:
                     stop.set()
-                releasing.result()
+                between = releasing.result()
             after = Footprint.of(service, client)
             print(f"{queries} queries, {len(load.version_of)} releases: {dict(load.seen)}")
+            print(f"seconds between releases: median {statistics.median(between or [0]):.1f}")
             print(f"before {before}\nafter  {after}")
             assert not load.wrong
             assert service.create_time() == born

@@ -153,7 +153,7 @@ def test_a_client_that_leaves_a_stream_ends_its_query(client: httpx.Client) -> N
         own.stream("POST", "/v1/sql", json=body, headers={"Accept": "text/csv"}) as response,
     ):
         assert next(response.iter_bytes())
-        assert not idle(client)
+        assert not idle(client), client.get("/v1/queries").json()["queries"][:2]
     wait_until(lambda: idle(client), timeout_s=5)
 
 
@@ -207,7 +207,7 @@ def test_a_stream_that_fails_midway_is_logged_and_drops_the_connection(
 ) -> None:
     sql = (
         "select a.id, 1 / (90000 - a.id) as x, repeat('x', 1000) as filler "
-        "from gold_test.wide a where a.id >= 10"
+        "from gold_test.wide a cross join (values (1), (2)) as b (n) where a.id >= 10"
     )
     headers = {"X-Lavra-Query-Id": "fails-midway", "Accept": "text/csv"}
     with (

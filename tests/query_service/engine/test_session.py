@@ -119,3 +119,22 @@ def test_an_engine_has_all_options_but_a_spill_folder_of_its_own() -> None:
     assert own_options(options, 7) == ExecutorOptions(
         1, "/spill/7", 2, "bucket", "/credentials.json"
     )
+
+
+@pytest.mark.parametrize(
+    ("sql", "copies"),
+    [
+        ("select id, name from gold_test.t where id <> 5 order by name limit 900", True),
+        ("select name, count(*) from gold_test.t group by name", False),
+        ("select a.id from gold_test.t a join gold_test.t b on a.id = b.id", False),
+        ("select id, row_number() over (order by id) from gold_test.t", False),
+        ("select id from gold_test.t where id in (select id from gold_test.t)", False),
+    ],
+)
+def test_rows_that_are_only_copied_come_in_large_batches(
+    session: ReleaseSession, sql: str, copies: bool
+) -> None:
+    plan = session._context.sql(sql).optimized_logical_plan()
+    assert session_module._only_copies(plan) is copies
+    rows = session._context.sql(sql).to_arrow_table().to_pylist()
+    assert len(ask(session, sql)) == len(rows)
