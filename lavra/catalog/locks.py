@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 LAKE_WRITE_LOCK = 0x1A57A_0002
 """Held by whoever plans, runs or releases: one at a time for the whole lake."""
 
+WORKER_LOCK = 0x1A57A_0003
+"""Held by the lake's one active worker."""
+
 
 @contextmanager
 def advisory_lock(

@@ -19,7 +19,9 @@ from lavra.cli import (
     serve,
     sql,
     status,
+    stream,
     up,
+    worker,
 )
 from lavra.cli.console import err, out
 from lavra.errors import LavraError
@@ -55,7 +57,9 @@ def build_app() -> typer.Typer:
     serve.register(app)
     sql.register(app)
     status.register(app)
+    stream.register(app)
     up.register(app)
+    worker.register(app)
     return app
 
 

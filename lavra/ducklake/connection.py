@@ -53,6 +53,7 @@ def attach_lake(
     alias: str = LAKE,
     read_only: bool = False,
     snapshot_version: int | None = None,
+    inlined_rows: int = 0,
 ) -> None:
     """Attach the lake to a connection, creating it when it is new and not ``read_only``.
 
@@ -63,6 +64,8 @@ def attach_lake(
         alias: The catalog's name in SQL.
         read_only: Refuse writes.
         snapshot_version: See the lake as it was at this snapshot, views included.
+        inlined_rows: Inserts of at most so many rows are kept in the catalog. For streams alone:
+            readers by data file do not see them.
 
     Raises:
         CatalogUnavailable: the catalog cannot be reached.
@@ -72,7 +75,7 @@ def attach_lake(
     if read_only:
         options.append("READ_ONLY")
     else:
-        options.append("DATA_INLINING_ROW_LIMIT 0")
+        options.append(f"DATA_INLINING_ROW_LIMIT {inlined_rows}")
     if snapshot_version is not None:
         options.append(f"SNAPSHOT_VERSION {snapshot_version}")
     path = _quoted("ducklake:" + catalog.to_ducklake())

@@ -82,12 +82,13 @@ def columns_of(connection: psycopg.Connection, schema: str, stream: Stream) -> l
         if name not in wanted:
             continue
         declared = stream.types.get(name)
-        kind = parse_type(declared) if declared else _landed(category, type_name, modifier)
+        kind = parse_type(declared) if declared else landed_type(category, type_name, modifier)
         columns.append(PostgresColumn(name, "array" if category == "A" else type_name, kind))
     return columns
 
 
-def _landed(category: str, type_name: str, modifier: int) -> LandedType:
+def landed_type(category: str, type_name: str, modifier: int) -> LandedType:
+    """Return what a Postgres type lands as, from its category, (base) name and modifier."""
     if category == "A":
         return LandedType(types.JSON)
     if type_name == "numeric":

@@ -164,8 +164,8 @@ def open_source(settings: Settings, connection: Connection) -> Iterator[SourceRe
         with open_postgres(ensure_source(settings).url) as reader:
             yield reader
         return
-    parsed = _config(PostgresConfig, connection)
-    with open_postgres(_conninfo(parsed), parsed.schemas) as reader:
+    parsed = parse_config(PostgresConfig, f"Connection {connection.name}", config)
+    with open_postgres(postgres_conninfo(parsed), parsed.schemas) as reader:
         yield reader
 
 
@@ -254,27 +254,34 @@ def _csv_reader(settings: Settings, connection: Connection, *, stand_in: bool) -
         from lavra.workloads.commerce.source import ensure_source  # noqa: PLC0415
 
         return CsvReader(ensure_source(settings).catalogue)
-    root = Path(_config(CsvConfig, connection).root).expanduser()
+    config = parse_config(CsvConfig, f"Connection {connection.name}", connection.source.config)
+    root = Path(config.root).expanduser()
     return CsvReader(root if root.is_absolute() else settings.project / root)
 
 
-def _config(model: Any, connection: Connection) -> Any:
+def parse_config(model: Any, owner: str, config: dict[str, Any]) -> Any:
+    """Return a source's configuration as a model, its references resolved.
+
+    Raises:
+        ConfigurationError: it breaks the model; ``owner`` says whose it is.
+    """
     from pydantic import ValidationError  # noqa: PLC0415
 
     try:
-        return model.model_validate(resolve(connection.source.config))
+        return model.model_validate(resolve(config))
     except ValidationError as error:
         problems = "; ".join(
             f"source.config.{'.'.join(map(str, each['loc']))}: {each['msg']}"
             for each in error.errors(include_input=False, include_url=False)
         )
         raise ConfigurationError(
-            f"Connection {connection.name} is wrong: {problems}.",
+            f"{owner} is wrong: {problems}.",
             remedy=f"The keys are {', '.join(model.model_fields)}.",
         ) from error
 
 
-def _conninfo(config: PostgresConfig) -> str:
+def postgres_conninfo(config: PostgresConfig) -> str:
+    """Return a Postgres source's connection string (it holds the password, if any)."""
     from psycopg.conninfo import make_conninfo  # noqa: PLC0415
 
     return make_conninfo(

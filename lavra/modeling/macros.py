@@ -13,11 +13,14 @@ from sqlglot import exp
 from sqlmesh.core.macros import MacroEvaluator, macro
 from sqlmesh.utils.errors import SQLMeshError
 
+from lavra.ducklake import LAKE
 from lavra.landing import manifest
 from lavra.landing.bronze_reader import relation_sql
 from lavra.landing.dialects import Target
 from lavra.landing.manifest import Landed, LandedFile
 from lavra.modeling.lake import active_lake
+from lavra.streams.current import current_rows_sql
+from lavra.streams.tables import ensure_landing_table
 
 CONTRACT_COLUMNS = {
     "_airbyte_raw_id": "VARCHAR",
@@ -25,6 +28,14 @@ CONTRACT_COLUMNS = {
     "_airbyte_generation_id": "BIGINT",
 }
 """What every landed file holds beside the stream's own columns."""
+
+CDC_COLUMNS = {
+    "_ab_cdc_lsn": "BIGINT",
+    "_ab_cdc_updated_at": "TIMESTAMPTZ",
+    "_ab_cdc_deleted_at": "TIMESTAMPTZ",
+    "_lavra_sequence": "BIGINT",
+}
+"""What every row of a stream holds besides."""
 
 
 @macro()
@@ -69,6 +80,67 @@ def bronze(
     for text in relation_sql([file for file in files if file.shape is not None], targets):
         query = exp.union(query, exp.maybe_parse(text, dialect="duckdb"), distinct=False)
     return query.subquery()
+
+
+@macro()
+def stream(
+    evaluator: MacroEvaluator, stream: exp.Expr, table: exp.Expr, *columns: exp.Expr
+) -> exp.Expr:
+    """Expand ``@stream(stream, table, column::type, ...)`` to every change of a streamed table.
+
+    It stands in a FROM clause and yields the named columns, cast to the named types, the
+    contract's own, and ``_ab_cdc_lsn``, ``_ab_cdc_updated_at``, ``_ab_cdc_deleted_at`` and
+    ``_lavra_sequence``, the total order. It reads the landing table itself, so a VIEW over it
+    shows each batch once it has landed. A table that has not landed yet is made, empty.
+
+    While a project is loaded it is an empty relation of the same types.
+    """
+    types = _declared(columns) | {
+        name: exp.DataType.build(kind, dialect="duckdb") for name, kind in CDC_COLUMNS.items()
+    }
+    present: set[str] = set()
+    source: exp.Expr | None = None
+    if evaluator.runtime_stage != "loading":
+        present = stream_columns(stream.name, table.name, types)
+        source = exp.table_(table.name, db=f"landing_{stream.name}", catalog=LAKE, quoted=True)
+    query = exp.select(
+        *(
+            exp.alias_(
+                exp.cast(exp.column(name, quoted=True) if name in present else exp.null(), kind),
+                name,
+                quoted=True,
+            )
+            for name, kind in types.items()
+        )
+    )
+    query = query.from_(source) if source is not None else query.where("FALSE")
+    return query.subquery()
+
+
+@macro()
+def current_rows(_evaluator: MacroEvaluator, relation: exp.Expr, *key: exp.Expr) -> exp.Expr:
+    """Expand ``@current_rows(relation, key, ...)`` to the rows that exist now.
+
+    It stands in a FROM clause, ``relation`` being a table or model that holds changes as
+    ``@stream`` yields them: of each key the latest, unless it was deleted; nothing from before
+    the table was last emptied.
+    """
+    if not key:
+        raise SQLMeshError("@current_rows needs the columns of the key after the relation.")
+    table = relation
+    if isinstance(relation, exp.Column):
+        parts = [part.name for part in relation.parts]
+        table = exp.table_(*reversed(parts), quoted=True)
+    sql = current_rows_sql(table.sql(dialect="duckdb"), [column.name for column in key])
+    query: exp.Query = exp.maybe_parse(sql, dialect="duckdb")
+    return query.subquery()
+
+
+def stream_columns(stream: str, table: str, types: dict[str, exp.DataType]) -> set[str]:
+    """Return the columns that a streamed table has, once it is there with at least ``types``."""
+    lake = active_lake()
+    columns = {name: kind.sql(dialect="duckdb") for name, kind in types.items()}
+    return ensure_landing_table(lake.catalog, lake.connect, stream, table, columns)
 
 
 def landed(namespace: str, stream: str) -> Landed:

@@ -1,0 +1,1 @@
+"""Postgres as a stream: logical replication with pgoutput."""

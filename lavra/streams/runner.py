@@ -1,0 +1,110 @@
+"""Runs one stream: batches from the source to the lake, again and again, until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lavra.errors import CatalogError, ConfigurationError, LavraError, SourceError, StorageError
+from lavra.streams.landing import StreamLanding
+
+if TYPE_CHECKING:
+    from lavra.catalog import Catalog
+    from lavra.storage import LakeStorage
+    from lavra.streams.declarations import StreamDeclaration
+    from lavra.streams.source import Batch, StreamSource
+
+logger = logging.getLogger(__name__)
+
+FIRST_RETRY_S, LAST_RETRY_S = 0.5, 30.0
+
+Observer = Callable[["Batch", "StreamLanding", float], None]
+"""Called after each commit with the batch, the landing, and how long the commit took (seconds)."""
+
+
+def _ignore(*_: object) -> None:
+    """Take no note."""
+
+
+class StreamRunner:
+    """One stream of the worker.
+
+    Args:
+        catalog: The lake's catalog.
+        storage: The lake's files.
+        stream: What is followed.
+        connect: Returns the stream's source, not connected yet.
+        observe: Told of each commit.
+        report: Told in what state the stream is, and of the last error.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        storage: LakeStorage,
+        stream: StreamDeclaration,
+        connect: Callable[[], StreamSource],
+        *,
+        observe: Observer | None = None,
+        report: Callable[[str, LavraError | None], None] | None = None,
+    ) -> None:
+        self.stream = stream
+        self._catalog, self._storage, self._connect = catalog, storage, connect
+        self._observe = observe or _ignore
+        self._report = report or _ignore
+
+    def run(self, stopping: threading.Event, *, once: bool = False) -> None:
+        """Follow the stream until ``stopping`` is set, trying again whatever breaks off.
+
+        Args:
+            stopping: Ends it after the batch that is under way.
+            once: End as soon as the source has nothing new.
+
+        Raises:
+            ConfigurationError: the stream cannot be followed as it is declared.
+            LavraError: with ``once``, whatever broke off.
+        """
+        wait_s = FIRST_RETRY_S
+        while not stopping.is_set():
+            try:
+                if self._follow(stopping, once=once):
+                    wait_s = FIRST_RETRY_S
+                if once:
+                    return
+            except ConfigurationError:
+                raise
+            except (SourceError, CatalogError, StorageError) as error:
+                if once:
+                    raise
+                logger.warning("stream %s: %s Again in %.1f s.", self.stream.name, error, wait_s)
+                self._report("waiting", error)
+                stopping.wait(wait_s)
+                wait_s = min(wait_s * 2, LAST_RETRY_S)
+
+    def _follow(self, stopping: threading.Event, *, once: bool) -> bool:
+        """Follow until something breaks; every start asks the lake where it is."""
+        landing = StreamLanding(self._catalog, self._storage, self.stream.name)
+        landed_any = False
+        source = self._connect()
+        try:
+            committed = landing.committed
+            source.open(committed.position, committed.sequence)
+            self._report("running", None)
+            while not stopping.is_set():
+                batch = source.poll(time.monotonic() + self.stream.batch.max_seconds)
+                if batch is None:
+                    if once and source.is_caught_up():
+                        return True
+                    continue
+                started = time.monotonic()
+                landing.land(batch)
+                source.acknowledge(batch.position)
+                landed_any = True
+                self._observe(batch, landing, time.monotonic() - started)
+        finally:
+            source.close()
+            landing.close()
+        return landed_any
