@@ -15,6 +15,7 @@ import psycopg2.extras
 
 from lavra.errors import SourceError
 from lavra.streams.postgres import server
+from lavra.streams.postgres.changed_columns import reason_to_load
 from lavra.streams.postgres.columns import Column, TableBuffer
 from lavra.streams.postgres.pgoutput import (
     Begin,
@@ -273,7 +274,7 @@ class Follower:
             if column in announced and column in now
         )
         if announced != known or numbers_moved:
-            reason = _reason_to_load(known, announced, state.columns, now)
+            reason = reason_to_load(known, announced, state.columns, now)
             logger.info("stream %s: %s changed: %s -> %s%s", self._declaration.name, name,
                         known, announced, f"; loaded anew: {reason}" if reason else "")  # fmt: skip
             if reason:
@@ -382,30 +383,6 @@ class _Collected:
         """Return how far the transaction was landed before this batch."""
         before = self.before
         return before.partial_skip if before.partial_lsn == transaction.final_lsn else 0
-
-
-def _reason_to_load(
-    known: dict[str, str],
-    announced: dict[str, str],
-    numbers: dict[str, list[int | str]],
-    now: dict[str, server.SourceColumn],
-) -> str | None:
-    """Return why rows that are there may differ from what we hold, or None.
-
-    Harmless are dropped columns alone, and new ones alone that were empty from the start.
-    """
-    if any(known[name] != kind for name, kind in announced.items() if name in known):
-        return "a column has another type"
-    if set(now) != set(announced):
-        return "its columns changed again since"
-    if any(now[name].number != number for name, (number, _) in numbers.items() if name in now):
-        return "a column was dropped and made again, or renamed"
-    added = announced.keys() - known.keys()
-    if added and known.keys() - announced.keys():
-        return "columns came and went, or were renamed"
-    if any(now[name].has_default for name in added):
-        return "a new column has a default"
-    return None
 
 
 def _seconds(micros: int) -> float | None:
