@@ -112,6 +112,13 @@ class LavraCompiler(compiler.SQLCompiler):
         """Write ``!~``, or ``!~*`` with the flag i."""
         return self._regexp(binary, "!~", **kw)
 
+    def visit_regexp_replace_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        """Write ``regexp_replace``; without the flag g it replaces the first match."""
+        parts = [binary.left, *binary.right.clauses]
+        if (flags := binary.modifiers.get("flags")) is not None:
+            parts.append(flags if hasattr(flags, "_compiler_dispatch") else elements.literal(flags))
+        return f"regexp_replace({', '.join(self.process(part, **kw) for part in parts)})"
+
     def visit_empty_set_expr(self, element_types: Any, **kw: Any) -> str:
         """Write a set without members."""
         columns = ", ".join("1" for _ in element_types) or "1"

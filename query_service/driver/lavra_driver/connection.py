@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from lavra_driver import exceptions
 from lavra_driver.cursor import Cursor
 from lavra_driver.exceptions import InterfaceError
+from lavra_driver.google import IdentityTokens, audience_of
 from lavra_driver.transport import Endpoint, Transport, path_of
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from lavra_driver.parameters import Parameters
 
 DEFAULT_ENVIRONMENT = "prod"
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 def connect(
@@ -25,6 +27,8 @@ def connect(
     *,
     api_key: str | None = None,
     token: str | Callable[[], str] | None = None,
+    auth: str | None = None,
+    audience: str | None = None,
     https: bool = False,
     verify: bool = True,
     ca_file: str | None = None,
@@ -43,6 +47,9 @@ def connect(
         environment: The SQLMesh environment to read.
         api_key: A key made by ``lavra keys create``.
         token: A bearer token instead of a key, or a function that returns one for each request.
+        auth: ``google`` to send an identity token of the metadata server, which Cloud Run asks
+            for; with a key or a token, beside it.
+        audience: Whom that token is for, if not the service's URL (a custom domain, say).
         https: Whether to speak TLS.
         verify: Whether to check the service's certificate.
         ca_file: Certificates to trust instead of the system's.
@@ -73,6 +80,7 @@ def connect(
     endpoint = Endpoint(
         url=url,
         credential=api_key or token,
+        identity=_identity(auth, audience, url),
         timeout_s=None if timeout_s is None else timeout_s + 5,
         connect_timeout_s=connect_timeout_s,
         retries=retries,
@@ -229,6 +237,18 @@ class Connection:
     def _check_open(self) -> None:
         if self._closed:
             raise InterfaceError("the connection is closed")
+
+
+def _identity(auth: str | None, audience: str | None, url: str) -> Callable[[], str] | None:
+    if auth is None:
+        if audience:
+            raise InterfaceError("audience is for auth='google'")
+        return None
+    if auth != "google":
+        raise InterfaceError(f"auth can be 'google', not {auth!r}")
+    if urlsplit(url).scheme != "https" and urlsplit(url).hostname not in _LOOPBACK:
+        raise InterfaceError("auth='google' needs https: its token must not be read on the way")
+    return IdentityTokens(audience or audience_of(url))
 
 
 def url_of(host: str, port: int, environment: str = DEFAULT_ENVIRONMENT, key: str = "") -> str:

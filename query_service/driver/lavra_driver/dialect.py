@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 _FLAGS = {"https", "verify"}
 _INTEGERS = {"retries", "row_limit"}
 _NUMBERS = {"timeout_s", "connect_timeout_s"}
-_TEXTS = {"ca_file", "snapshot"}
+_TEXTS = {"audience", "auth", "ca_file", "snapshot"}
+
+_SYSTEM_VIEWS = {
+    ("lavra", "tables"): "What the release says of each table: rows, freshness, audits.",
+}
 
 
 class LavraDialect(default.DefaultDialect):
@@ -144,8 +148,9 @@ class LavraDialect(default.DefaultDialect):
         """Do nothing: SQLAlchemy has compared ``level`` with the one there is."""
 
     def get_schema_names(self, connection: Any, **kw: Any) -> list[str]:
-        """Return the schemas that hold a table."""
-        return sorted({table["schema"] for table in self._tables(connection, **kw)})
+        """Return the schemas that hold a table, and the one of the service's own views."""
+        held = {table["schema"] for table in self._tables(connection, **kw)}
+        return sorted(held | {schema for schema, _ in _SYSTEM_VIEWS})
 
     def get_table_names(self, connection: Any, schema: str | None = None, **kw: Any) -> list[str]:
         """Return the tables of a schema; none without one, as there is no default schema."""
@@ -153,8 +158,8 @@ class LavraDialect(default.DefaultDialect):
         return sorted(table["name"] for table in tables if table["schema"] == schema)
 
     def get_view_names(self, connection: Any, schema: str | None = None, **kw: Any) -> list[str]:
-        """Return no name: what the service shows are tables."""
-        return []
+        """Return the views of a schema: a release holds tables, the service's own schema views."""
+        return [name for held, name in _SYSTEM_VIEWS if held == schema]
 
     def get_temp_table_names(self, connection: Any, **kw: Any) -> list[str]:
         """Return no name: nothing temporary can be made."""
@@ -173,8 +178,9 @@ class LavraDialect(default.DefaultDialect):
     def has_table(
         self, connection: Any, table_name: str, schema: str | None = None, **kw: Any
     ) -> bool:
-        """Whether the table exists for this key."""
-        return table_name in self.get_table_names(connection, schema, **kw)
+        """Whether the table or view exists for this key."""
+        names = self.get_table_names(connection, schema, **kw)
+        return table_name in names or table_name in self.get_view_names(connection, schema, **kw)
 
     def has_schema(self, connection: Any, schema_name: str, **kw: Any) -> bool:
         """Whether the schema holds a table for this key."""
@@ -207,7 +213,7 @@ class LavraDialect(default.DefaultDialect):
             {
                 "name": column["name"],
                 "type": type_of(column["type"]),
-                "nullable": column.get("nullable", column["name"] not in grain),
+                "nullable": column.get("nullable", True) and column["name"] not in grain,
                 "default": None,
                 "comment": column.get("description") or None,
             }
@@ -259,7 +265,14 @@ class LavraDialect(default.DefaultDialect):
     def get_view_definition(
         self, connection: Any, view_name: str, schema: str | None = None, **kw: Any
     ) -> str:
-        """Refuse: there are no views."""
+        """Refuse: the service's own views are made by no SQL.
+
+        Raises:
+            NoSuchTableError: there is no such view.
+            NotImplementedError: there is.
+        """
+        if view_name in self.get_view_names(connection, schema, **kw):
+            raise NotImplementedError(f"{schema}.{view_name} is not made by SQL")
         raise exc.NoSuchTableError(view_name)
 
     def _tables(
@@ -285,6 +298,8 @@ class LavraDialect(default.DefaultDialect):
             raise exc.NoSuchTableError(f"{table_name} (name it with its schema)")
         cache = {} if info_cache is None else info_cache
         key = ("lavra", schema, table_name)
+        if key not in cache and (schema, table_name) in _SYSTEM_VIEWS:
+            cache[key] = _describe_view(_dbapi(connection), schema, table_name)
         if key not in cache:
             try:
                 cache[key] = _dbapi(connection).table(schema, table_name)
@@ -301,6 +316,16 @@ def _dbapi(connection: Any) -> Connection:
     pooled = connection.connection
     found: Connection = getattr(pooled, "dbapi_connection", None) or pooled.connection
     return found
+
+
+def _describe_view(connection: Connection, schema: str, name: str) -> dict[str, Any]:
+    """Return a view of the service's own as :meth:`Connection.table` returns a table."""
+    with connection.execute(f"select * from {schema}.{name} limit 0") as cursor:  # noqa: S608
+        columns = [
+            {"name": column[0], "type": column[1], "nullable": column[6]}
+            for column in cursor.description or ()
+        ]
+    return {"columns": columns, "grain": [], "description": _SYSTEM_VIEWS[schema, name]}
 
 
 def _option(name: str, value: str) -> Any:

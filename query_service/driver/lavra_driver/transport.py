@@ -35,6 +35,8 @@ class Endpoint:
         url: ``http://host:port`` or ``https://...``, without a trailing slash.
         credential: API key or bearer token, sent as ``Authorization: Bearer``; never printed. A
             function is asked for one at each request.
+        identity: A function that returns the identity token which Cloud Run asks for before the
+            request reaches the service. It is the service's credential too when there is no other.
         timeout_s: Longest silence of the service that is put up with, in seconds; None waits
             for ever.
         connect_timeout_s: Longest wait for the connection itself, in seconds.
@@ -48,6 +50,7 @@ class Endpoint:
 
     url: str
     credential: str | Callable[[], str] | None = field(default=None, repr=False)
+    identity: Callable[[], str] | None = field(default=None, repr=False)
     timeout_s: float | None = None
     connect_timeout_s: float = 10.0
     retries: int = 3
@@ -163,11 +166,7 @@ class Transport:
         import urllib3
 
         endpoint = self.endpoint
-        sent = {"User-Agent": "lavra-driver", **endpoint.headers, **headers}
-        if endpoint.credential:
-            credential = endpoint.credential
-            shown = credential if isinstance(credential, str) else credential()
-            sent["Authorization"] = f"Bearer {shown}"
+        sent = {**self._own_headers(), **headers}
         options: dict[str, Any] = {}
         if body is not None:
             sent["Content-Type"] = "application/json"
@@ -194,6 +193,20 @@ class Transport:
         if response.status >= 300 and response.status != 304:
             raise _refusal(response)
         return response  # type: ignore[return-value]
+
+    def _own_headers(self) -> dict[str, str]:
+        endpoint = self.endpoint
+        sent = {"User-Agent": "lavra-driver", **endpoint.headers}
+        credential = endpoint.credential
+        if endpoint.identity:
+            # Cloud Run reads this header in place of the other, which it passes on as it is.
+            token = endpoint.identity()
+            sent["X-Serverless-Authorization"] = f"Bearer {token}"
+            credential = credential or token
+        if credential:
+            shown = credential if isinstance(credential, str) else credential()
+            sent["Authorization"] = f"Bearer {shown}"
+        return sent
 
     def _unreachable(self, error: Exception) -> OperationalError:
         import urllib3

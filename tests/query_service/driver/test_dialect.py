@@ -61,7 +61,7 @@ def test_wrong_urls(service: ToyService, query: str, message: str) -> None:
 
 def test_reflection(engine: sa.Engine) -> None:
     inspector = sa.inspect(engine)
-    assert inspector.get_schema_names() == ["gold_commerce", "gold_finance"]
+    assert inspector.get_schema_names() == ["gold_commerce", "gold_finance", "lavra"]
     assert inspector.default_schema_name is None
     assert inspector.get_table_names() == []
     assert inspector.get_table_names("gold_commerce") == ["orders"]
@@ -195,14 +195,3 @@ def test_errors_are_sqlalchemys_and_keep_ours(engine: sa.Engine) -> None:
         connection.execute(sa.text("select * from gold_commerce.nothing"))
     assert isinstance(caught.value.orig, lavra_driver.ProgrammingError)
     assert caught.value.orig.code == "unknown_table"
-
-
-def test_pandas_reads(engine: sa.Engine) -> None:
-    import pandas as pd
-
-    frame = pd.read_sql(
-        sa.text("select state, revenue from gold_commerce.orders where order_id < :n"),
-        engine,
-        params={"n": 3},
-    )
-    assert frame.state.tolist() == ["SP", "RJ"]
