@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from lavra_driver.exceptions import OperationalError
 if TYPE_CHECKING:
     import urllib3
 
+METADATA_HOST = "metadata.google.internal"
 _PATH = "/computeMetadata/v1/instance/service-accounts/default/identity"
 _FLAVOR = {"Metadata-Flavor": "Google"}
 _EARLY_S = 225.0
@@ -44,12 +44,12 @@ class IdentityTokens:
 
     Args:
         audience: Whom the token is for: the URL of the service.
-        host: The metadata server; ``GCE_METADATA_HOST``, or Google's own, when not given.
+        host: The metadata server, if not Google's own.
     """
 
     def __init__(self, audience: str, host: str | None = None) -> None:
         self.audience = audience
-        self._host = host or os.environ.get("GCE_METADATA_HOST") or "metadata.google.internal"
+        self._host = host or METADATA_HOST
         self._lock = threading.Lock()
         self._token = ""
         self._ends_at = 0.0  # seconds since the epoch

@@ -62,7 +62,7 @@ class MetadataServer:
 
 @pytest.fixture
 def metadata(monkeypatch: pytest.MonkeyPatch) -> Iterator[MetadataServer]:
-    """A running stand-in, which the driver finds as Google's own libraries would."""
+    """A running stand-in, in the place of Google's own."""
     state = MetadataServer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -81,7 +81,7 @@ def metadata(monkeypatch: pytest.MonkeyPatch) -> Iterator[MetadataServer]:
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     state.host = f"127.0.0.1:{server.server_port}"
-    monkeypatch.setenv("GCE_METADATA_HOST", state.host)
+    monkeypatch.setattr("lavra_driver.google.METADATA_HOST", state.host)
     yield state
     server.shutdown()
     server.server_close()
