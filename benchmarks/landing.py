@@ -60,10 +60,10 @@ def _compare(server: LocalPostgres, root: Path, rows: int, rounds: int) -> Ratio
         landed, copied = [], []
         target = str(root / "orders.csv")
         for number in range(rounds + 1):  # the first round warms up
-            copy = _seconds(
+            copy = seconds(
                 lambda: connection.execute(f"copy orders to '{target}' (format csv)".encode())
             )
-            land = _seconds(partial(_land, server.url(), root / f"lake{number}", rows))
+            land = seconds(partial(_land, server.url(), root / f"lake{number}", rows))
             if number > 0:
                 copied.append(copy)
                 landed.append(land)
@@ -93,7 +93,8 @@ def _land(url: str, lake: Path, rows: int) -> None:
         raise RuntimeError(msg)
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long some work took."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began

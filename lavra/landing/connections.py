@@ -217,6 +217,11 @@ class Source(_Declared):
         return self.connector in NATIVE
 
     @property
+    def is_embedded(self) -> bool:
+        """Whether one of Airbyte's connectors can read it, as a process of this machine."""
+        return bool(self.version or self.manifest or self.command)
+
+    @property
     def package(self) -> str:
         """The connector's name on PyPI."""
         return _PACKAGE + self.connector.removeprefix(_PACKAGE)
@@ -313,14 +318,6 @@ class Connection(_Declared):
     def bronze_namespace(self) -> str:
         """The folder of this connection's streams in Bronze."""
         return self.namespace or self.name
-
-    @property
-    def is_embedded(self) -> bool:
-        """Whether one of Airbyte's connectors reads it, as a process of this machine."""
-        source = self.source
-        return self.destination.dialect is None and bool(
-            source.version or source.manifest or source.command
-        )
 
     def stream(self, name: str) -> Stream:
         """Return a stream by name.

@@ -114,7 +114,7 @@ def run_connection(
     results: list[StreamResult] = []
     with connection_lock(catalog, connection.name, on_wait=lambda: told.waiting(connection.name)):
         try:
-            if connection.is_embedded:
+            if connection.source.is_embedded:
                 from lavra.landing.connectors.run import land_connector  # noqa: PLC0415
 
                 place = (settings, catalog, storage, connection)

@@ -38,6 +38,8 @@ class ConnectorLander:
         self, config: dict[str, Any], streams: Sequence[dict[str, Any]], **source: Any
     ) -> dict[str, Any]:
         base = {"memory": str(self.folder / "memory"), "password": "s3cret-word", "count": 10}
+        if source:
+            base = {} if "command" in source and source["command"] is None else base
         runs = {"connector": "scripted", "command": [sys.executable, SOURCE]}
         return {
             "name": "test", "description": "d", "owner": "o", "streams": list(streams),
