@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lavra.airbyte.server import AirbyteServer
 
 _TYPE_KEYS = ("sourceType", "destinationType")
+_DIALECTS = {"gcs": "gcs_legacy", "s3": "v2"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def import_workspace(server: AirbyteServer, owner: str) -> Imported:
                 secrets[path] = tuple(kept)
         written, manifest = _connection(
             name, connection, source,
-            owner=owner, destination=target, definitions=definitions, found=found,
+            owner=owner, destination=_reference(target, destination), definitions=definitions,
+            found=found,
         )  # fmt: skip
         if manifest:
             files[f"manifests/{written['source']['connector']}.yaml"] = _text(manifest)
@@ -92,7 +94,7 @@ def _connection(
     source: dict[str, Any],
     *,
     owner: str,
-    destination: str,
+    destination: Any,
     definitions: dict[str, dict[str, Any]],
     found: list[str],
 ) -> tuple[dict[str, Any], Any]:
@@ -131,6 +133,12 @@ def _connection(
     streams = (connection.get("configurations") or {}).get("streams") or []
     written["streams"] = [_stream(stream) for stream in streams]
     return written, manifest
+
+
+def _reference(name: str, destination: dict[str, Any]) -> Any:
+    """Return how a connection names its destination: with the dialect, where that is sure."""
+    dialect = _DIALECTS.get(destination.get("destinationType") or "")
+    return {"name": name, "dialect": dialect} if dialect else name
 
 
 def _stream(stream: dict[str, Any]) -> dict[str, Any]:

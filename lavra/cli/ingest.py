@@ -126,7 +126,7 @@ def status(connections: Names = None, as_json: AsJson = False) -> None:
         print_json([_plain(dataclasses.asdict(one)) for one in statuses])
         return
     print_table(
-        ["stream", "landed (UTC)", "rows", "size", "fresh", "last run"],
+        ["stream", "mode", "landed (UTC)", "rows", "size", "fresh", "last run"],
         [
             (
                 f"{one.namespace}.{one.stream}", one.sync_mode,

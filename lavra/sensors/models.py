@@ -38,5 +38,5 @@ def run_models(settings: Settings) -> None:
         said = (done.stdout + done.stderr).strip()[-_SAID:]
         raise ProcessError(
             f"The models failed: {said}",
-            remedy="What has landed stays; they are run again at the next look.",
+            remedy="What has landed stays; they are run again in a while, or when more arrives.",
         )

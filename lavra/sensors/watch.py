@@ -45,6 +45,11 @@ if TYPE_CHECKING:
     from lavra.storage import LakeStorage
 
 
+RETRY_MODELS = dt.timedelta(minutes=1)
+"""After this long models that failed are run again; doubled each time, up to the next."""
+RETRY_MODELS_AT_MOST = dt.timedelta(hours=1)
+
+
 class WatchProgress(RunProgress, Protocol):
     """Hears of a watch."""
 
@@ -79,6 +84,8 @@ class Watch:
     names: tuple[str, ...] = ()
     _landed: list[str] = field(default_factory=list)
     _is_first: bool = True
+    _retry_at: dt.datetime | None = None
+    _retry_after: dt.timedelta = RETRY_MODELS
     _jobs: dict[str, int] = field(default_factory=dict)
     _troubles: set[str] = field(default_factory=set)
 
@@ -97,14 +104,12 @@ class Watch:
         for one in ready:
             results += self._land(one)
         results += self._look_at_airbyte([c for c in connections if c.destination.dialect])
-        self._landed += [
-            result.connection
-            for result in results
-            if (result.file_count or result.schema_changes) and result.connection
-        ]
+        arrived = [r.connection for r in results if r.file_count or r.schema_changes]
+        self._landed += arrived
         self._tidy([c for c in connections if c.name in {r.connection for r in results}])
-        if self.run_models is not None and (self._landed or self._is_first):
-            self._model(self.run_models)
+        waits = self._retry_at is not None and now < self._retry_at and not arrived
+        if self.run_models is not None and (self._landed or self._is_first) and not waits:
+            self._model(self.run_models, now)
         return results
 
     def _land(self, one: Due) -> list[StreamResult]:
@@ -180,14 +185,17 @@ class Watch:
             except (StorageError, ContractError) as error:
                 self._trouble(error)
 
-    def _model(self, run_models: Callable[[], None]) -> None:
-        """Run the models; if they fail, try again at the next look."""
+    def _model(self, run_models: Callable[[], None], now: dt.datetime) -> None:
+        """Run the models; if they fail, try again later, or when something else arrives."""
         self.progress.models(list(dict.fromkeys(self._landed)))
         try:
             run_models()
         except ProcessError as error:
             self._trouble(error)
+            self._retry_at = now + self._retry_after
+            self._retry_after = min(self._retry_after * 2, RETRY_MODELS_AT_MOST)
             return
+        self._retry_at, self._retry_after = None, RETRY_MODELS
         self._is_first = False
         self._landed.clear()
         self._troubles.clear()

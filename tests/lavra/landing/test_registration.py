@@ -15,12 +15,19 @@ from sqlmesh.core.dialect import parse
 from sqlmesh.core.macros import RuntimeStage, macro
 from sqlmesh.core.model import load_sql_based_model
 
+from lavra.ducklake import connect_duckdb
 from lavra.errors import ConfigurationError, ContractError, SourceError
 from lavra.landing import registration
+from lavra.landing.bronze_reader import relation_sql
 from lavra.landing.connections import Connection
+from lavra.landing.dialects import Target
+from lavra.landing.housekeeping import tidy
+from lavra.landing.manifest import landed
 from lavra.landing.registration import KEPT, Evidence, register
 from lavra.landing.run import StreamResult
 from lavra.modeling import macros
+from lavra.settings import Settings
+from lavra.storage import LakeStorage, open_storage
 from tests.lavra.landing.airbyte_files import LEGACY, V2, land, legacy_row, v2_row
 from tests.lavra.landing.conftest import Lander
 
@@ -30,6 +37,16 @@ PLAIN = "id::BIGINT, price::DECIMAL(18, 2), created_at::TIMESTAMPTZ, born::DATE"
 Register = Callable[..., StreamResult]
 
 
+def declared(dialect: str, mode: str) -> Connection:
+    return Connection.model_validate(
+        {
+            "name": "test", "description": "d", "owner": "o",
+            "source": {"connector": "faker"}, "destination": {"dialect": dialect},
+            "streams": [{"name": "things", "sync_mode": mode}],
+        }
+    )  # fmt: skip
+
+
 @pytest.fixture
 def enter(lander: Lander) -> Register:
     """Enter what lies in the bucket; ``job`` is evidence of a job that is over."""
@@ -37,13 +54,7 @@ def enter(lander: Lander) -> Register:
     def enter(
         dialect: str, mode: str = "full_refresh_append", job: Evidence | None = None
     ) -> StreamResult:
-        connection = Connection.model_validate(
-            {
-                "name": "test", "description": "d", "owner": "o",
-                "source": {"connector": "faker"}, "destination": {"dialect": dialect},
-                "streams": [{"name": "things", "sync_mode": mode}],
-            }
-        )  # fmt: skip
+        connection = declared(dialect, mode)
         return register(lander.catalog, lander.storage, connection, connection.streams[0], job)
 
     return enter
@@ -268,6 +279,24 @@ def test_a_sync_that_begins_meanwhile_is_not_mixed_in(
     with pytest.raises(SourceError, match="began to overwrite things again"):
         enter("gcs_legacy", OVERWRITE, overtaken)
     assert rows(PLAIN, "id") == [(1,)]
+
+
+def test_in_a_bucket_too_and_compacted(
+    make_lander: Callable[[LakeStorage], Lander], gcs_settings: Settings
+) -> None:
+    lander = make_lander(open_storage(gcs_settings))
+    connection = declared("gcs_legacy", OVERWRITE)
+    for number in (1, 2):
+        land(lander.storage, [legacy_row(number)], LEGACY, epoch=EPOCH, part=number)
+    seen = Evidence(1, succeeded=True)
+    result = register(lander.catalog, lander.storage, connection, connection.streams[0], seen)
+    assert (result.row_count, result.file_count) == (2, 2)
+    files = landed(lander.catalog, lander.storage, "test", "things").files
+    [query] = relation_sql(files, {"created_at": Target("TIMESTAMPTZ")})
+    with connect_duckdb(lander.storage) as connected:
+        assert connected.execute(query).fetchall() == [(CREATED,), (CREATED,)]
+    tidy(gcs_settings, lander.catalog, lander.storage, connection, compact_from=2)
+    assert sorted(lander.rows("id", "price")) == [(1, 0.5), (2, 1.0)]
 
 
 def test_without_evidence_nothing_is_overwritten(lander: Lander, enter: Register) -> None:

@@ -171,16 +171,24 @@ def test_new_files_are_landed_once_they_are_still(project: Path, catalog: Catalo
     assert lake.landings == 2
 
 
-def test_models_that_failed_are_run_again(project: Path, catalog: Catalog) -> None:
+def test_models_that_failed_are_run_again_later_or_when_more_arrives(
+    project: Path, catalog: Catalog
+) -> None:
     lake = Lake(project, catalog)
     lake.write("a.csv")
     lake.broken = True
-    assert lake.look()[-1] == "trouble: The models failed: no."
-    assert lake.look() == ["models after ['stock']"]  # the same trouble is told once
+    now = dt.datetime.now(dt.UTC)
+    assert lake.look(now)[-1] == "trouble: The models failed: no."
+    assert lake.look(now + dt.timedelta(seconds=50)) == []
+    after = ["models after ['stock']"]  # the same trouble is told once
+    assert lake.look(now + dt.timedelta(seconds=70)) == after
+    assert lake.look(now + dt.timedelta(seconds=180)) == []  # two minutes, the second time
+    lake.write("b.csv")
+    assert lake.look(now + dt.timedelta(seconds=181))[-1] == after[0]
     lake.broken = False
-    assert lake.look() == ["models after ['stock']"]
-    assert (lake.models, lake.landings) == (1, 1)
-    assert lake.look() == []
+    assert lake.look(now + HOUR) == after
+    assert (lake.models, lake.landings) == (1, 2)
+    assert lake.look(now + 2 * HOUR) == []
 
 
 def test_a_finished_job_of_airbyte_is_entered_and_modelled(

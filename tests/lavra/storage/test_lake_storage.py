@@ -69,3 +69,16 @@ def test_a_url_that_names_no_place_is_refused(project, monkeypatch, url: str) ->
     monkeypatch.setenv("LAVRA_LAKE_URL", url)
     with pytest.raises(ConfigurationError):
         open_storage(load_settings(project))
+
+
+def test_a_file_is_copied_and_one_that_is_missing_is_named(storage: LakeStorage) -> None:
+    with storage.publish("a/one.bin") as stream:
+        stream.write(b"1" * 1000)
+    storage.copy("a/one.bin", "b/two.bin")
+    with storage.open_input("b/two.bin") as stream:
+        assert stream.read() == b"1" * 1000
+    storage.delete(["a/one.bin"])
+    assert storage.exists("b/two.bin")
+    with pytest.raises(StorageError, match=r"a/one\.bin"):
+        storage.copy("a/one.bin", "b/three.bin")
+    assert not storage.exists("b/three.bin")

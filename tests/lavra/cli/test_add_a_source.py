@@ -29,7 +29,7 @@ from lavra.modeling.lake import activate
 from lavra.settings import load_settings
 from lavra.storage import open_storage
 
-PAGE = (Path(__file__).parents[2] / "docs" / "add-a-source.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "add-a-source.md").read_text()
 BLOCK = re.compile(r"(?:^`([^`\n]+)`:\n\n)?^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TICKETS = 250
 
