@@ -129,6 +129,11 @@ locals {
   # What the cache and the service itself (1 GiB, its kept answers included) leave, shared out.
   query_memory_mb = floor((var.resources.memory_gib - var.resources.cache_gib - 1) * 1024 / local.engines)
 
+  # Of the volume: half for the tables, a fifth for what access rules leave of them; the rest is for
+  # the new tables beside the old ones during a swap, and for what queries spill.
+  tables_mb     = floor(var.resources.cache_gib * 1024 * 0.5)
+  restricted_mb = floor(var.resources.cache_gib * 1024 * 0.2)
+
   ingress = {
     all           = "INGRESS_TRAFFIC_ALL"
     internal      = "INGRESS_TRAFFIC_INTERNAL_ONLY"
@@ -141,10 +146,12 @@ locals {
     LAVRA_SERVICE_PROXIES = "1" # Cloud Run's own front end
     }, var.settings, {
     LAVRA_LAKE_URL                = var.lake_url
+    LAVRA_SERVICE_CACHE_MB        = tostring(local.tables_mb)
     LAVRA_SERVICE_ENGINES         = tostring(local.engines)
     LAVRA_SERVICE_HOST            = "0.0.0.0"
     LAVRA_SERVICE_PORT            = tostring(local.port)
     LAVRA_SERVICE_QUERY_MEMORY_MB = tostring(local.query_memory_mb)
+    LAVRA_SERVICE_RESTRICTED_MB   = tostring(local.restricted_mb)
     LAVRA_STATE_DIR               = local.state_dir
   })
 }

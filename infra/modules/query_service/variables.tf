@@ -106,7 +106,7 @@ variable "resources" {
   description = <<-EOT
     What an instance has.
 
-    - `cache_gib`: memory for the cached tables and for what large queries spill, in GiB.
+    - `cache_gib`: memory for the cached tables (half of it; larger ones are scanned where they lie), for what access rules leave of them (a fifth), and for swaps and what large queries spill, in GiB.
     - `cpu`: cores; as many queries run at once, at least two.
     - `memory_gib`: memory in all, in GiB. The queries share what the cache and the service itself (1 GiB) leave.
   EOT

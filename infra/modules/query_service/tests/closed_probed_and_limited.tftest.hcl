@@ -63,6 +63,10 @@ run "closed_probed_and_limited" {
     error_message = "The queries must fit in what the cache leaves: 6 GiB less 3 less 1, by two."
   }
   assert {
+    condition     = { for env in one(one(google_cloud_run_v2_service.query.template).containers).env : env.name => env.value }["LAVRA_SERVICE_CACHE_MB"] == "1536" && { for env in one(one(google_cloud_run_v2_service.query.template).containers).env : env.name => env.value }["LAVRA_SERVICE_RESTRICTED_MB"] == "614"
+    error_message = "The tables and what rules leave of them must fit in the in-memory volume."
+  }
+  assert {
     condition     = { for env in one(one(google_cloud_run_v2_service.query.template).containers).env : env.name => env.value }["LAVRA_TIME_ZONE"] == "America/Sao_Paulo"
     error_message = "Further settings must reach the service."
   }
