@@ -27,6 +27,14 @@ CATALOG = "lake"
 INFORMATION_SCHEMA = "information_schema"
 _PASSES = "datafusion.optimizer.max_passes"
 _SELECTS = re.compile(r"\s*(select|with|values)\b", re.IGNORECASE)
+_COLLECT_BYTES = "datafusion.optimizer.hash_join_single_partition_threshold"
+_COLLECT_ROWS = f"{_COLLECT_BYTES}_rows"
+FEW_PARTITIONS = 4
+COLLECT_BYTES = 64 * 1024 * 1024
+COLLECT_ROWS = 2_000_000
+"""With few threads, a join's smaller side up to this size is built once for all of them: to
+distribute the larger side among them by its key costs more than to build in one."""
+
 _COPIES = {"Filter", "Limit", "Projection", "Sort", "SubqueryAlias", "TableScan"}
 COPIED_ROWS = 32 * 1024
 """Rows of a batch where they are only copied: each batch costs 0.1 ms on its way out of
@@ -100,6 +108,9 @@ class ReleaseSession:
             .with_default_catalog_and_schema(CATALOG, "unnamed")
             .with_target_partitions(target_partitions)
         )
+        if target_partitions <= FEW_PARTITIONS:
+            config = config.set(_COLLECT_BYTES, str(COLLECT_BYTES))
+            config = config.set(_COLLECT_ROWS, str(COLLECT_ROWS))
         self._context = SessionContext(config, runtime)
         self._tables_read: set[str] = set()
         # Its optimizer makes no pass: what it executes is optimized already.

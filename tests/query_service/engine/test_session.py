@@ -14,7 +14,7 @@ from query_service.cache.segments import servable_schema, write_segment
 from query_service.engine import session as session_module
 from query_service.engine.executor import ExecutorOptions
 from query_service.engine.parameters import bind
-from query_service.engine.session import ReleaseSession
+from query_service.engine.session import FEW_PARTITIONS, ReleaseSession
 from query_service.engine.zygote import own_options
 
 ROWS = pa.table({"id": list(range(1000)), "name": [f"n{i % 7}" for i in range(1000)]})
@@ -138,3 +138,18 @@ def test_rows_that_are_only_copied_come_in_large_batches(
     assert session_module._only_copies(plan) is copies
     rows = session._context.sql(sql).to_arrow_table().to_pylist()
     assert len(ask(session, sql)) == len(rows)
+
+
+def test_few_threads_share_a_joins_smaller_side(tmp_path: Path) -> None:
+    table = pa.table({"id": range(200_000)})
+    write_segment(tmp_path / "large.seg", table.schema, table.to_batches(32_768))
+    held = CachedTable(
+        "gold_test", "large", table.schema, (str(tmp_path / "large.seg"),), 1, table.num_rows
+    )
+    write_release_file(tmp_path / "release.json", [held])
+    sql = "select count(*) from gold_test.large a join gold_test.large b on a.id = b.id"
+    for threads, mode in ((2, "CollectLeft"), (FEW_PARTITIONS + 1, "Partitioned")):
+        session = ReleaseSession(tmp_path / "release.json", RuntimeEnvBuilder(), threads)
+        assert ask(session, sql) == [(table.num_rows,)]
+        physical = session.plan(sql, {}).frame.execution_plan().display_indent()
+        assert f"HashJoinExec: mode={mode}" in physical
