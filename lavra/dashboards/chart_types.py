@@ -121,7 +121,7 @@ class ChartCompiler:
             "show_trend_line": True,
             "start_y_axis_at_zero": True,
             "header_font_size": 0.35,
-            "subheader_font_size": 0.125,
+            "subheader_font_size": 0.15,
             "rolling_type": "None",
             "time_format": "smart_date",
         }
@@ -154,7 +154,8 @@ class ChartCompiler:
             "rich_tooltip": True,
             "tooltipTimeFormat": "smart_date",
             "x_axis_time_format": "smart_date",
-            "y_axis_format": self._format(),
+            "y_axis_format": self._axis_format(),
+            "show_value": chart.horizontal and not chart.by and len(chart.metrics) == 1,
             "y_axis_bounds": [None, None],
             "truncateXAxis": True,
             "xAxisLabelInterval": "auto",
@@ -166,10 +167,13 @@ class ChartCompiler:
             "metric": self.chart.metrics[0],
             "sort_by_metric": True,
             "number_format": self._format(),
-            "show_legend": False,
+            # Names in a legend: beside a slice, a narrow tile cuts them off.
+            "show_legend": True,
+            "legendType": "scroll",
+            "legendOrientation": "top",
             "show_labels": True,
             "show_labels_threshold": 3,
-            "label_type": "key_percent",
+            "label_type": "percent",
             "labels_outside": True,
             "label_line": True,
             "donut": True,
@@ -292,6 +296,11 @@ class ChartCompiler:
             return self.chart.format
         metric = self.table.metrics.get(self.chart.metrics[0]) if self.chart.metrics else None
         return metric.format if metric and metric.format else "SMART_NUMBER"
+
+    def _axis_format(self) -> str:
+        """Whole numbers short, as 84.7k: along an axis long ones overlap or are cut off."""
+        chosen = self._format()
+        return ".3~s" if chosen == ",.0f" and not self.chart.format else chosen
 
     def _query_names(self) -> list[str]:
         chart = self.chart

@@ -56,7 +56,33 @@ DATA_CACHE_CONFIG = {
     "CACHE_THRESHOLD": 500,
     "CACHE_DEFAULT_TIMEOUT": 24 * 60 * 60,
 }
-FLASK_APP_MUTATOR = key_by_release  # without it, nothing is kept
+
+
+def _keep_limits() -> None:
+    """Let SQL Lab keep a statement's own LIMIT (apache/superset#40070).
+
+    It writes the limit down without a commit, and the session that runs the statement then reads
+    the drop-down's limit instead, by which it replaces the statement's.
+    """
+    from superset.commands.sql_lab.execute import ExecuteSqlCommand
+
+    from superset import db
+
+    set_limit = ExecuteSqlCommand._set_query_limit  # noqa: SLF001 - there is no hook
+
+    def set_and_commit(self: Any, rendered_query: str) -> None:
+        set_limit(self, rendered_query)
+        db.session.commit()
+
+    ExecuteSqlCommand._set_query_limit = set_and_commit  # noqa: SLF001
+
+
+def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
+    """Complete the application: without the first line no tile is kept."""
+    key_by_release(app)
+    _keep_limits()
+
+
 CACHE_CONFIG = {"CACHE_TYPE": "NullCache"}
 # A dashboard that reloads by itself asks again, and takes a kept tile while there is no release.
 DASHBOARD_AUTO_REFRESH_MODE = "fetch"

@@ -37,6 +37,7 @@ def connect(
     retries: int = 3,
     row_limit: int | None = None,
     snapshot: str | None = None,
+    schema: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Connection:
     """Return a connection to a query service; nothing is sent before the first query.
@@ -60,6 +61,8 @@ def connect(
             same call may succeed later.
         row_limit: Cut every result to this many rows (``cursor.truncated`` says so).
         snapshot: Read this retained release instead of the current one.
+        schema: What a program means by a table without a schema. The connection keeps it for that
+            program (Superset completes the names); the service itself wants ``schema.table``.
         headers: Further headers of every call.
 
     Raises:
@@ -94,6 +97,7 @@ def connect(
         timeout_s=timeout_s,
         row_limit=row_limit,
         snapshot=snapshot,
+        schema=schema,
     )
 
 
@@ -125,11 +129,13 @@ class Connection:
         timeout_s: float | None = None,
         row_limit: int | None = None,
         snapshot: str | None = None,
+        schema: str | None = None,
     ) -> None:
         self.environment = environment
         self.timeout_s = timeout_s
         self.row_limit = row_limit
         self.snapshot = snapshot
+        self.schema = schema
         self._transport = transport
         self._closed = False
 
@@ -218,6 +224,11 @@ class Connection:
         path = path_of("v1", "tables", schema, name)
         table: dict[str, Any] = self.transport.get_json(path, environment=self.environment)
         return table
+
+    def environments(self) -> list[dict[str, Any]]:
+        """Return the environments that this caller may name: ``name``, ``ready``, ``snapshot``."""
+        found: list[dict[str, Any]] = self.transport.get_json("/v1/environments")["environments"]
+        return found
 
     def current_snapshot(self) -> dict[str, Any]:
         """Return the release that is served: ``id``, ``released_at``, ``data_through``."""

@@ -64,6 +64,22 @@ GOLD = {
         from range(600) t(i)""",
 }
 
+UI_TABLE = "readings"
+"""``gold_test.readings``: a column of each type, for what Superset's UI can ask."""
+READINGS = """
+    select i::int as id, (i % 5)::tinyint as tiny, (i * 10000000000)::bigint as big,
+        case when i % 11 > 0 then i * 0.25 end::double as ratio, (i % 8 / 4)::float as quarter,
+        case when i % 13 > 0 then i % 50 + 0.05 end::decimal(18, 2) as amount,
+        ['São Paulo', 'O''Brien', '100%', 'a_b', '', null, 'Recife', 'recife', 'x:y']
+            [1 + i % 9] as place,
+        ['low', 'mid', 'high'][1 + (i * 7) % 3] as level,
+        case when i % 7 > 0 then i % 2 = 0 end as flag,
+        ts::date as day, ts, (ts + interval 3 hours) at time zone 'UTC' as zoned,
+        epoch(ts)::bigint as seconds, epoch_ms(ts)::bigint as millis,
+        strftime(ts, '%Y-%m-%d') as day_text, current_date - (i % 400)::int as recent
+    from (select i, case when i < 20 then timestamp '1968-02-20' else timestamp '2023-01-01' end
+        + to_days((i % 729)::int) + to_seconds(i * 7919 % 86400) + to_milliseconds(i % 1000) as ts
+        from range(1000) r(i))"""
 
 ROLES = "roles: {Viewer: {everyone: true}, Analyst: {sql_lab: true, groups: [analysts]}}"
 AUDITS = ("not_null", "unique_grain")
@@ -121,7 +137,13 @@ def dashboards_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     lake.duck.execute("create schema lake.gold_commerce")
     for name, select in GOLD.items():
         lake.duck.execute(f"create table lake.gold_commerce.{name} as {select}")
+    lake.duck.execute(f"create table lake.gold_test.{UI_TABLE} as {READINGS}")
     note_audits(lake, lake.release())
+    with lake.catalog.connect() as connection:
+        connection.execute(
+            "update lavra.release_table set time_column = 'order_date' "
+            "where table_name = 'daily_seller_sales'"
+        )
     yield lake
     close_lake(lake)
 

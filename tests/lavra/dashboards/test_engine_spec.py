@@ -60,6 +60,13 @@ with create_app().app_context():
         "grains": grains,
         "cost": cost,
         "extra": spec.get_extra_table_metadata(database, table),
+        "latest": [
+            database.select_star(Table(name, "gold_commerce"), latest_partition=True)
+            for name in ("daily_seller_sales", "fct_orders")
+        ],
+        "catalogs": sorted(database.get_all_catalog_names()),
+        "partitions": spec.get_extra_table_metadata(
+            database, Table("daily_seller_sales", "gold_commerce"))["partitions"],
         "metrics": [m["metric_name"] for m in metrics],
         "answers": answers,
         "errors": errors,
@@ -98,10 +105,8 @@ def test_score(outcome: dict[str, Any]) -> None:
     assert outcome["found"] == "LavraEngineSpec"
     assert all(features["time_grains"].values())
     # docs/driver.md says why each of these is not there.
-    assert {"file_upload", "sql_validation", "dynamic_schema", "where_latest_partition"} >= {
-        name for name in lacking if name in _SCORED
-    }
-    assert features["score"] >= 161
+    assert {name for name in lacking if name in _SCORED} == {"file_upload", "sql_validation"}
+    assert features["score"] >= 181
 
 
 _SCORED = {
@@ -150,6 +155,10 @@ def test_rewriting_changes_no_answer(outcome: dict[str, Any], sql: str) -> None:
 def test_what_superset_shows(outcome: dict[str, Any]) -> None:
     assert outcome["cost"]["tables"] == 1
     assert outcome["extra"]["metadata"]["data_through"]
+    assert "order_date >= CAST('2025-12-31' AS DATE)" in " ".join(outcome["latest"][0].split())
+    assert "WHERE" not in outcome["latest"][1]
+    assert outcome["partitions"]["latest"] == {"order_date": "2025-12-31"}
+    assert outcome["catalogs"] == ["prod"]
     assert outcome["metrics"] == ["count", "latest_ordered_at"]
     assert "secret" not in outcome["masked"]
     assert outcome["expanded"][1] == [{"s": {"a": 1}, "s.a": 1}, {"s": None, "s.a": None}]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy import types
-from superset.constants import TimeGrain
 from superset.db_engine_specs.base import BaseEngineSpec
 from superset.db_engine_specs.exceptions import (
     SupersetDBAPIDatabaseError,
@@ -15,42 +16,19 @@ from superset.db_engine_specs.exceptions import (
     SupersetDBAPIOperationalError,
     SupersetDBAPIProgrammingError,
 )
-from superset.errors import SupersetErrorType
 from superset.sql.parse import SQLScript
 from superset.utils.core import GenericDataType
 
 import lavra_driver
 from lavra_driver.connection import DEFAULT_ENVIRONMENT
+from lavra_driver.superset.default_schema import with_schema
+from lavra_driver.superset.service_errors import CUSTOM_ERRORS
 from lavra_driver.superset.signing import Signer, roles_of
 from lavra_driver.superset.sqlglot_dialect import KEPT_FUNCTIONS
+from lavra_driver.superset.time_grains import TIME_GRAINS
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sqlalchemy.engine import URL
-
-
-_EPOCH = "TIMESTAMP '1970-01-01T00:00:00'"
-
-
-def _bin(step: str) -> str:
-    return f"date_bin(INTERVAL '{step}', CAST({{col}} AS TIMESTAMP), {_EPOCH})"
-
-
-def _trunc(unit: str) -> str:
-    return f"date_trunc('{unit}', {{col}})"
-
-
-def _week(days_back: int, days_on: int) -> str:
-    """A week that begins ``days_back`` days before Monday, shown by its day ``days_on``."""
-    moved = "CAST({col} AS TIMESTAMP)"
-    if days_back:
-        moved = f"{moved} + INTERVAL '{days_back} days'"
-    shown = days_on - days_back
-    week = f"date_trunc('week', {moved})"
-    if not shown:
-        return week
-    return f"{week} {'+' if shown > 0 else '-'} INTERVAL '{abs(shown)} days'"
 
 
 class LavraEngineSpec(BaseEngineSpec):
@@ -72,30 +50,7 @@ class LavraEngineSpec(BaseEngineSpec):
     max_column_name_length = 255
     arraysize = 10_000
 
-    _time_grain_expressions = {
-        None: "{col}",
-        TimeGrain.SECOND: _trunc("second"),
-        TimeGrain.FIVE_SECONDS: _bin("5 seconds"),
-        TimeGrain.THIRTY_SECONDS: _bin("30 seconds"),
-        TimeGrain.MINUTE: _trunc("minute"),
-        TimeGrain.FIVE_MINUTES: _bin("5 minutes"),
-        TimeGrain.TEN_MINUTES: _bin("10 minutes"),
-        TimeGrain.FIFTEEN_MINUTES: _bin("15 minutes"),
-        TimeGrain.THIRTY_MINUTES: _bin("30 minutes"),
-        TimeGrain.HALF_HOUR: _bin("30 minutes"),
-        TimeGrain.HOUR: _trunc("hour"),
-        TimeGrain.SIX_HOURS: _bin("6 hours"),
-        TimeGrain.DAY: _trunc("day"),
-        TimeGrain.WEEK: _trunc("week"),
-        TimeGrain.WEEK_STARTING_SUNDAY: _week(1, 0),
-        TimeGrain.WEEK_STARTING_MONDAY: _trunc("week"),
-        TimeGrain.WEEK_ENDING_SATURDAY: _week(1, 6),
-        TimeGrain.WEEK_ENDING_SUNDAY: _week(0, 6),
-        TimeGrain.MONTH: _trunc("month"),
-        TimeGrain.QUARTER: _trunc("quarter"),
-        TimeGrain.QUARTER_YEAR: _trunc("quarter"),
-        TimeGrain.YEAR: _trunc("year"),
-    }
+    _time_grain_expressions = TIME_GRAINS
 
     column_type_mappings = (
         (re.compile(r"^tinyint", re.IGNORECASE), types.SmallInteger(), GenericDataType.NUMERIC),
@@ -111,57 +66,9 @@ class LavraEngineSpec(BaseEngineSpec):
     }
     supports_catalog = True
     supports_dynamic_catalog = True
+    supports_dynamic_schema = True
 
-    # Each error starts with the service's own code, so nothing depends on its wording.
-    custom_errors = {
-        re.compile(r"unknown_table: (?P<message>.*)", re.DOTALL): (
-            "%(message)s",
-            SupersetErrorType.TABLE_DOES_NOT_EXIST_ERROR,
-            {},
-        ),
-        re.compile(
-            r"invalid_sql: (?P<message>.*(No field named|column).*)", re.DOTALL | re.IGNORECASE
-        ): (
-            "%(message)s",
-            SupersetErrorType.COLUMN_DOES_NOT_EXIST_ERROR,
-            {},
-        ),
-        re.compile(r"invalid_sql: (?P<message>.*)", re.DOTALL): (
-            "%(message)s",
-            SupersetErrorType.SYNTAX_ERROR,
-            {},
-        ),
-        re.compile(r"statement_not_allowed: (?P<message>.*)", re.DOTALL): (
-            "%(message)s",
-            SupersetErrorType.DML_NOT_ALLOWED_ERROR,
-            {},
-        ),
-        re.compile(r"unauthenticated: (?P<message>.*)", re.DOTALL): (
-            "%(message)s",
-            SupersetErrorType.CONNECTION_ACCESS_DENIED_ERROR,
-            {"invalid": ["password"]},
-        ),
-        re.compile(r"forbidden: (?P<message>.*)", re.DOTALL): (
-            "%(message)s",
-            SupersetErrorType.CONNECTION_DATABASE_PERMISSIONS_ERROR,
-            {},
-        ),
-        re.compile(r"unknown_environment: (?P<message>.*)", re.DOTALL): (
-            "%(message)s",
-            SupersetErrorType.CONNECTION_UNKNOWN_DATABASE_ERROR,
-            {"invalid": ["database"]},
-        ),
-        re.compile(r"query_timeout: (?P<message>.*)", re.DOTALL): (
-            "%(message)s",
-            SupersetErrorType.BACKEND_TIMEOUT_ERROR,
-            {},
-        ),
-        re.compile(r"cannot reach (?P<message>.*)", re.DOTALL): (
-            "Cannot reach %(message)s",
-            SupersetErrorType.CONNECTION_HOST_DOWN_ERROR,
-            {"invalid": ["host", "port"]},
-        ),
-    }
+    custom_errors = CUSTOM_ERRORS
 
     @classmethod
     def get_dbapi_exception_mapping(cls) -> dict[type[Exception], type[Exception]]:
@@ -237,8 +144,10 @@ class LavraEngineSpec(BaseEngineSpec):
 
     @classmethod
     def get_catalog_names(cls, database: Any, inspector: Any) -> set[str]:
-        """Return the environment of the URL; another is used by naming it."""
-        return {cls.get_default_catalog(database)}
+        """Return the environments that whoever asks may read; the URL's at least."""
+        with database.get_raw_connection() as connection:
+            found = connection.environments()
+        return {cls.get_default_catalog(database), *(item["name"] for item in found)}
 
     @classmethod
     def adjust_engine_params(
@@ -248,8 +157,72 @@ class LavraEngineSpec(BaseEngineSpec):
         catalog: str | None = None,
         schema: str | None = None,
     ) -> tuple[URL, dict[str, Any]]:
-        """Connect to the chosen environment."""
+        """Connect to the chosen environment; a name without a schema means the chosen one."""
+        if schema:
+            connect_args["schema"] = schema  # in place: Superset drops what is returned
         return (uri.set(database=catalog) if catalog else uri), connect_args
+
+    @classmethod
+    def execute(cls, cursor: Any, query: str, database: Any, **kwargs: Any) -> None:
+        """Run a statement; tables without a schema are looked for in the chosen one.
+
+        Only a statement that the service could not run for want of a table is completed and run
+        again, so a dashboard's query, whose names are whole, is not parsed once more.
+        """
+        schema = cursor.connection.schema
+        try:
+            super().execute(cursor, query, database, **kwargs)
+        except Exception as error:
+            complete = query
+            if schema and getattr(error.__cause__, "code", None) == "unknown_table":
+                complete = with_schema(query, schema)
+            if complete == query:
+                raise
+            super().execute(cursor, complete, database, **kwargs)
+
+    @classmethod
+    def get_schema_from_engine_params(cls, sqlalchemy_uri: URL, connect_args: Any) -> str | None:
+        """Return the schema that the connection was made with."""
+        schema: str | None = connect_args.get("schema")
+        return schema
+
+    @classmethod
+    def where_latest_partition(
+        cls, database: Any, table: Any, query: Any, columns: list[Any] | None = None
+    ) -> Any:
+        """Keep the rows of the latest day of the model's time column; None if it has none.
+
+        A model is built interval by interval of that column, a day of it is what a partition is
+        elsewhere. A table without rows, or one that may not be seen, has none either.
+        """
+        latest = cls._latest_day(database, table)
+        if latest is None:
+            return None
+        name, kind, day = latest
+        literal = cls.convert_dttm(kind, day)
+        return query.where(sa.column(name) >= sa.text(literal)) if literal else None
+
+    @classmethod
+    def _latest_day(cls, database: Any, table: Any) -> tuple[str, str, datetime] | None:
+        """Return the time column of a table, its type, and the start of its latest day."""
+        if not table.schema:
+            return None
+        quote = database.get_dialect().identifier_preparer.quote
+        with database.get_raw_connection(catalog=table.catalog) as connection:
+            try:
+                found = connection.table(table.schema, table.table)
+                name = found.get("time_column")
+                kinds = {item["name"]: item["type"] for item in found["columns"]}
+                if name not in kinds:
+                    return None
+                whole = f"{quote(table.schema)}.{quote(table.table)}"
+                cursor = connection.execute(f"select max({quote(name)}) from {whole}")  # noqa: S608 - quoted
+                kind, value = cursor.description[0][1], cursor.fetchone()[0]
+            except lavra_driver.DatabaseError:
+                return None
+        if value is None or not hasattr(value, "year"):
+            return None
+        return name, str(kind), datetime(value.year, value.month, value.day)  # noqa: DTZ001 - naive, as Superset wants it
 
     @classmethod
     def impersonate_user(
@@ -298,10 +271,17 @@ class LavraEngineSpec(BaseEngineSpec):
             return {}
         with database.get_raw_connection(catalog=table.catalog) as connection:
             found = connection.table(table.schema, table.table)
+        latest = cls._latest_day(database, table)
         shown = ("row_count", "bytes", "data_through", "grain", "upstream", "audits")
         return {
             "metadata": {name: found[name] for name in shown if found.get(name) is not None},
-            "partitions": {},
+            "partitions": {
+                "cols": [latest[0]],
+                "latest": {latest[0]: latest[2].date().isoformat()},
+                "partitionQuery": None,
+            }
+            if latest
+            else {},
         }
 
     @classmethod

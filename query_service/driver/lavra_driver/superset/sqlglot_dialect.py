@@ -40,7 +40,7 @@ _SPECIAL_SYNTAX = {
 
 def _keep(name: str) -> Any:
     def build(arguments: list[Any]) -> exp.Expression:
-        return exp.Anonymous(this=name.upper(), expressions=arguments)
+        return exp.Anonymous(this=name, expressions=arguments)
 
     return build
 
@@ -52,6 +52,12 @@ class LavraParser(Postgres.Parser):
         **Postgres.Parser.FUNCTIONS,
         **{name.upper(): _keep(name) for name in KEPT_FUNCTIONS if name not in _SPECIAL_SYNTAX},
     }
+
+    def _kv_to_prop_eq(
+        self, expressions: list[exp.Expression], parse_map: bool = False
+    ) -> list[exp.Expression]:
+        """Keep ``struct(1 as a)``: nobody else would write it ``struct(a := 1)``."""
+        return expressions
 
 
 class LavraGenerator(Postgres.Generator):
@@ -69,5 +75,7 @@ class LavraGenerator(Postgres.Generator):
 class Lavra(Postgres):
     """DataFusion's SQL, as far as Superset's rewriting touches it."""
 
+    # The names of table functions are told apart by case: ``GENERATE_SERIES`` is none.
+    NORMALIZE_FUNCTIONS = False
     Parser = LavraParser
     Generator = LavraGenerator
