@@ -225,11 +225,6 @@ class Connection:
         table: dict[str, Any] = self.transport.get_json(path, environment=self.environment)
         return table
 
-    def environments(self) -> list[dict[str, Any]]:
-        """Return the environments that this caller may name: ``name``, ``ready``, ``snapshot``."""
-        found: list[dict[str, Any]] = self.transport.get_json("/v1/environments")["environments"]
-        return found
-
     def current_snapshot(self) -> dict[str, Any]:
         """Return the release that is served: ``id``, ``released_at``, ``data_through``."""
         answer: dict[str, Any] = self.transport.get_json(
