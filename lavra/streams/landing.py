@@ -14,6 +14,7 @@ import pyarrow as pa
 from lavra.ducklake import LAKE, attach_lake, connect_duckdb
 from lavra.errors import CatalogError, CatalogUnavailable, LavraError, StorageError
 from lavra.landing.inference import quoted
+from lavra.streams.maintenance import Maintenance, MaintenanceLimits
 from lavra.streams.source import GENERATION, SEQUENCE, SOURCE_META, Batch, Position, TableChanges
 from lavra.streams.tables import META, create_table, sql_type
 from lavra.streams.unchanged import fill_unchanged
@@ -62,9 +63,16 @@ class StreamLanding:
         catalog: The lake's catalog.
         storage: The lake's files.
         stream: The stream's name; its tables are in ``landing_<stream>``.
+        limits: When files are made, merged and removed.
     """
 
-    def __init__(self, catalog: Catalog, storage: LakeStorage, stream: str) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        storage: LakeStorage,
+        stream: str,
+        limits: MaintenanceLimits | None = None,
+    ) -> None:
         self._schema = f"{LAKE}.{quoted(f'landing_{stream}')}"
         self._stream = stream
         self._columns: dict[str, dict[str, str]] = {}
@@ -74,6 +82,7 @@ class StreamLanding:
             attach_lake(self._connection, catalog, storage, inlined_rows=INLINED_ROWS)
             self._ensure_own_tables()
             self.committed = self._read_committed()
+            self._maintenance = Maintenance(catalog, self._connection, stream, INLINED_ROWS, limits)
         except BaseException:
             self.close()
             raise
@@ -102,14 +111,27 @@ class StreamLanding:
                         [generation],
                     )
             for changes in batch.changes:
-                self._insert(changes, now)
+                if changes.rows.num_rows:
+                    self._insert(changes, now)
             self._insert_quarantined(batch, now)
             committed = self._move_position(batch, now)
             self._connection.execute("commit")
         except duckdb.Error as error:
             raise self._translated(error) from error
         self.committed = committed
+        self._maintenance.note(batch)
         return committed
+
+    def maintain(self) -> None:
+        """Do the housekeeping that is due, between two batches.
+
+        Raises:
+            CatalogError, StorageError: it failed; the next round does it.
+        """
+        try:
+            self._maintenance.run()
+        except duckdb.Error as error:
+            raise self._translated(error) from error
 
     def _insert(self, changes: TableChanges, now: dt.datetime) -> None:
         rows = fill_unchanged(changes, self._newest) if changes.unchanged else changes.rows

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lavra.catalog import Catalog
     from lavra.storage import LakeStorage
     from lavra.streams.declarations import StreamDeclaration
+    from lavra.streams.maintenance import MaintenanceLimits
     from lavra.streams.source import Batch, StreamSource
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class StreamRunner:
         connect: Returns the stream's source, not connected yet.
         observe: Told of each commit.
         report: Told in what state the stream is, and of the last error.
+        limits: When the housekeeping of its tables is done.
     """
 
     def __init__(
@@ -50,9 +52,11 @@ class StreamRunner:
         *,
         observe: Observer | None = None,
         report: Callable[[str, LavraError | None], None] | None = None,
+        limits: MaintenanceLimits | None = None,
     ) -> None:
         self.stream = stream
         self._catalog, self._storage, self._connect = catalog, storage, connect
+        self._limits = limits
         self._observe = observe or _ignore
         self._report = report or _ignore
 
@@ -86,7 +90,7 @@ class StreamRunner:
 
     def _follow(self, stopping: threading.Event, *, once: bool) -> bool:
         """Follow until something breaks; every start asks the lake where it is."""
-        landing = StreamLanding(self._catalog, self._storage, self.stream.name)
+        landing = StreamLanding(self._catalog, self._storage, self.stream.name, self._limits)
         landed_any = False
         source = self._connect()
         try:
@@ -96,6 +100,7 @@ class StreamRunner:
             while not stopping.is_set():
                 batch = source.poll(time.monotonic() + self.stream.batch.max_seconds)
                 if batch is None:
+                    landing.maintain()
                     if once and source.is_caught_up():
                         return True
                     continue
@@ -104,6 +109,7 @@ class StreamRunner:
                 source.acknowledge(batch.position)
                 landed_any = True
                 self._observe(batch, landing, time.monotonic() - started)
+                landing.maintain()
         finally:
             source.close()
             landing.close()

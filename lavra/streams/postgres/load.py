@@ -9,7 +9,8 @@ subscriptions load a table the same way.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,10 @@ import psycopg2
 import psycopg2.extras
 import pyarrow as pa
 
-from lavra.errors import SourceError
+from lavra.errors import ConfigurationError, SourceError
 from lavra.landing.connections import Stream
 from lavra.landing.postgres_source import PostgresReader
+from lavra.landing.types import parse_type
 from lavra.streams.postgres import server
 from lavra.streams.postgres.server import parameters_of
 from lavra.streams.source import SOURCE_META, Quarantined
@@ -29,10 +31,38 @@ if TYPE_CHECKING:
     from lavra.landing.reading import Batch as ReadBatch
 
 
+_ATTEMPTS = 50
+
+
+def open_snapshot(conninfo: str, options: dict[str, Any], tables: Sequence[str]) -> SnapshotReader:
+    """Return a snapshot in which these tables can be read.
+
+    A table that is rewritten or emptied after a snapshot was taken reads as empty in it, and one
+    whose columns changed cannot be read by them. So the tables are locked (against that, not
+    against writes), and if one has changed in between there is another snapshot. To lock first
+    could block for ever: a slot waits for the transactions that run, and those for the lock.
+
+    Raises:
+        SourceError: the server breaks off, or somebody changes the tables all the time.
+    """
+    for _ in range(_ATTEMPTS):
+        snapshot = SnapshotReader(conninfo, options)
+        try:
+            if snapshot.hold(tables):
+                return snapshot
+        except BaseException:
+            snapshot.close()
+            raise
+        snapshot.close()
+        time.sleep(0.1)
+    raise SourceError(f"{', '.join(tables)} change their columns too often to be loaded.")
+
+
 class SnapshotReader:
     """A snapshot of the source with its place in the log; tables are read from it one by one."""
 
     def __init__(self, conninfo: str, options: dict[str, Any]) -> None:
+        self._conninfo = conninfo
         self._stack = ExitStack()
         try:
             self._open(conninfo, options)
@@ -65,6 +95,29 @@ class SnapshotReader:
                         "bytea_output = 'hex'", "intervalstyle = 'postgres'"):  # fmt: skip
             self._connection.execute(f"set local {setting}")
         replication.close()  # the snapshot is ours now; a slot that nobody reads keeps log
+
+    def hold(self, tables: Sequence[str]) -> bool:
+        """Lock tables against changes of their definition; return whether none came before."""
+        try:
+            for table in tables:
+                name = psycopg.sql.Identifier(*table.split("."))
+                self._connection.execute(
+                    psycopg.sql.SQL("lock table {} in access share mode").format(name)
+                )
+            with server.connect(self._conninfo) as now:
+                return all(
+                    server.definition(self._connection, table) == server.definition(now, table)
+                    for table in tables
+                )
+        except psycopg.errors.UndefinedTable as error:
+            raise ConfigurationError(
+                f"A table of the stream is gone: {str(error).splitlines()[0]}.",
+                remedy="Correct the stream's `tables`.",
+            ) from error
+        except psycopg.Error as error:
+            raise SourceError(
+                f"The source's tables cannot be locked: {str(error).splitlines()[0]}"
+            ) from error
 
     def inspect(self, table: str) -> server.SourceTable:
         """Return a table's key and columns as the snapshot has them."""
@@ -142,3 +195,20 @@ def load_rows(
     ]
     kept = pa.array([row for row in range(rows.num_rows) if row not in changes], pa.int64())
     return batch.take(kept), quarantined
+
+
+def empty_rows(table: server.SourceTable) -> pa.RecordBatch:
+    """Return no rows, with the columns of a stream's rows."""
+    fields = [pa.field(name, parse_type(c.kind).arrow) for name, c in table.columns.items()]
+    schema = pa.schema([*fields, *SOURCE_META])
+    return pa.RecordBatch.from_pylist([], schema)
+
+
+def marker_row(generation: int, lsn: int, at_us: int, sequence: int) -> pa.RecordBatch:
+    """Return the row that ends what came before a load: a delete without a key."""
+    values = (generation, lsn, at_us, at_us, sequence)
+    arrays = [
+        pa.array([value], pa.int64()).cast(field.type)
+        for value, field in zip(values, SOURCE_META, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=SOURCE_META)

@@ -156,6 +156,16 @@ def columns_now(connection: psycopg.Connection, oid: int) -> dict[str, SourceCol
     }
 
 
+def definition(connection: psycopg.Connection, table: str) -> tuple[object, ...]:
+    """Return what is another after a table was rewritten, emptied, or had its columns changed."""
+    row = connection.execute(
+        "select c.oid, c.relfilenode from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+        "where n.nspname = %s and c.relname = %s",
+        table.split("."),
+    ).fetchone()
+    return (row, columns_now(connection, row[0]) if row else None)
+
+
 class TypeNames:
     """What the types of announced columns land as; the source is asked once for each."""
 

@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING
 from lavra.errors import ConfigurationError, SourceError
 from lavra.streams.postgres import server
 from lavra.streams.postgres.follow import Follower
-from lavra.streams.postgres.load import SnapshotReader, connection_options, load_rows
+from lavra.streams.postgres.load import (
+    SnapshotReader,
+    connection_options,
+    empty_rows,
+    load_rows,
+    marker_row,
+    open_snapshot,
+)
 from lavra.streams.postgres.position import FOLLOWED, LOADING, PENDING, PostgresPosition, TableState
-from lavra.streams.source import SOURCE_META, Batch, Lag, Position, TableChanges
+from lavra.streams.source import Batch, Lag, Position, TableChanges
 
 if TYPE_CHECKING:
     from lavra.streams.declarations import StreamDeclaration
@@ -140,9 +147,10 @@ class PostgresStreamSource:
         A load that was interrupted has lost its snapshot: its rows go, and the table is read
         again. Tables that were complete stay as they are.
         """
-        snapshot = SnapshotReader(self._conninfo, self._options)
+        names = self._unloaded()
+        snapshot = open_snapshot(self._conninfo, self._options, names)
         try:
-            for name in self._unloaded():
+            for name in names:
                 logger.info("stream %s loads %s", self._declaration.name, name)
                 yield from self._load_table(snapshot, name)
         finally:
@@ -165,17 +173,16 @@ class PostgresStreamSource:
             columns={n: [c.number, c.kind] for n, c in table.columns.items()},
         )
         discard = ((landing, before.generation),) if before.state == LOADING else ()
-        yield self._batch((), discard=discard)
-        read_us = time.time_ns() // 1000
         schema_name = name.split(".", maxsplit=1)[0]
-        first = None
+        empty = empty_rows(table)  # so that a table without rows lands too
+        yield self._batch((TableChanges(schema_name, landing, table.key, empty),), discard=discard)
+        read_us = time.time_ns() // 1000
         for block in snapshot.read(name, tuple(table.columns)):
             rows, quarantined = load_rows(
                 block, landing, generation=generation, lsn=snapshot.lsn, read_us=read_us,
                 sequence=self._sequence,
             )  # fmt: skip
             self._sequence += block[0].num_rows
-            first = first or rows.schema
             batch = self._batch((TableChanges(schema_name, landing, table.key, rows),))
             yield replace(
                 batch, rows=rows.num_rows, bytes=rows.nbytes, quarantined=tuple(quarantined)
@@ -185,7 +192,7 @@ class PostgresStreamSource:
         )
         changes: tuple[TableChanges, ...] = ()
         if marker:
-            row = _marker_row(generation, snapshot.lsn, read_us, marker)
+            row = marker_row(generation, snapshot.lsn, read_us, marker)
             changes = (TableChanges(schema_name, landing, table.key, row),)
         yield replace(self._batch(changes), rows=len(changes))
 
@@ -193,16 +200,6 @@ class PostgresStreamSource:
         self, changes: tuple[TableChanges, ...], discard: tuple[tuple[str, int], ...] = ()
     ) -> Batch:
         return Batch(changes, self._position.to_json(), self._sequence, discard=discard)
-
-
-def _marker_row(generation: int, lsn: int, at_us: int, sequence: int):  # type: ignore[no-untyped-def]
-    import pyarrow as pa  # noqa: PLC0415
-
-    values = (generation, lsn, at_us, at_us, sequence)
-    return pa.RecordBatch.from_arrays(
-        [pa.array([v], pa.int64()).cast(f.type) for v, f in zip(values, SOURCE_META, strict=True)],
-        schema=SOURCE_META,
-    )
 
 
 def _reason_to_begin_anew(

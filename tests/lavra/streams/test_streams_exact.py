@@ -1,0 +1,163 @@
+"""What lands equals what was written, whatever is written and whoever is killed."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lavra.streams.conftest import Followed
+from tests.lavra.streams.writers import SCHEMA, Writer
+
+Follow = Callable[..., Followed]
+TABLES = {"public.things": ("id",), "other.parts": ("a", "b")}
+
+
+class Zygote:
+    """Starts the stream in processes that are killed."""
+
+    def __init__(self, followed: Followed, log: Path) -> None:
+        self._order = json.dumps(
+            {"project": str(followed.lake.settings.project), "url": followed.url,
+             "declaration": followed.declaration.model_dump_json(), "log": str(log)}
+        )  # fmt: skip
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "tests.lavra.streams.zygote"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            cwd=Path(__file__).parents[3],
+        )  # fmt: skip
+
+    def run_for(self, seconds: float) -> None:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(self._order + "\n")
+        self._process.stdin.flush()
+        pid = int(self._process.stdout.readline())
+        time.sleep(seconds)
+        subprocess.run(["kill", "-9", str(pid)], check=True)
+        assert self._process.stdout.readline() == "dead\n"
+
+    def close(self) -> None:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.close()
+        self._process.wait(60)
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def zygote(tmp_path: Path) -> Iterator[Callable[[Followed], Zygote]]:
+    made: list[Zygote] = []
+
+    def make(followed: Followed) -> Zygote:
+        made.append(Zygote(followed, tmp_path / "worker.log"))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def assert_same_state(followed: Followed) -> None:
+    for table, key in TABLES.items():
+        schema, name = table.split(".")
+        columns = [
+            row[0]
+            for row in followed.query(
+                "select column_name from information_schema.columns "
+                f"where table_schema = '{schema}' and table_name = '{name}' order by 1"
+            )
+        ]
+        listed = ", ".join(columns)
+        order = ", ".join(key)
+        expected = followed.query(f'select {listed} from {table} order by {order} collate "C"'
+                                  if name == "parts" else
+                                  f"select {listed} from {table} order by {order}")  # fmt: skip
+        assert followed.current(name, listed, *key) == expected, table
+
+
+def assert_same_history(followed: Followed) -> None:
+    """Each version that was committed landed, and landed once."""
+    for table in TABLES:
+        name = table.split(".")[1]
+        landed = followed.landed(name, "v, _lavra_sequence, _ab_cdc_deleted_at is null")
+        versions = [v for v, _, is_live in landed if is_live]
+        written = [row[0] for row in followed.query(f"select v from log where tab = '{name}'")]
+        assert sorted(versions) == sorted(written), table
+        assert len({sequence for _, sequence, _ in landed}) == len(landed)
+
+
+def touch(followed: Followed) -> None:
+    """Change each table, since a change of columns is noticed with the next change."""
+    followed.sql(
+        "insert into things (id, v) values (9999, nextval('version'))",
+        "insert into other.parts (a, b, v) values (9999, 'z', nextval('version'))",
+    )
+
+
+def random_writes(followed: Followed, seed: int, statements: int, **options: Any) -> list[Writer]:
+    writers = [Writer(followed.url, seed * 10 + n, statements // 3, **options) for n in range(3)]
+    for writer in writers:
+        writer.start()
+    return writers
+
+
+def final_state_equals_the_source(follow: Follow, seed: int, statements: int) -> None:
+    followed = follow(*TABLES, sql=SCHEMA, max_rows=500)
+    writers = random_writes(followed, seed, statements, columns=True)
+    while any(writer.is_alive() for writer in writers):
+        followed.catch_up()
+    touch(followed)
+    followed.catch_up()
+    assert_same_state(followed)
+
+
+def test_final_state_equals_the_source(follow: Follow) -> None:
+    final_state_equals_the_source(follow, 1, 1500)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("seed", [11, 12, 13])
+def test_final_state_equals_the_source_long(follow: Follow, seed: int) -> None:
+    final_state_equals_the_source(follow, seed, 70_000)
+
+
+def killed_at_random(
+    follow: Follow, zygote: Callable[[Followed], Zygote], kills: int, seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - a test
+    followed = follow(*TABLES, sql=SCHEMA, max_rows=200)
+    followed.sql("insert into things (id, v) select g, nextval('version') "
+                 "from generate_series(1000, 30000) g")  # fmt: skip
+    killer = zygote(followed)
+    for _ in range(max(kills // 10, 1)):
+        killer.run_for(chance.uniform(0.3, 1.5))  # within the load, more often than not
+    followed.catch_up()
+    assert_same_history(followed)
+    writers = random_writes(followed, seed, 10**9, pause_s=0.002)
+    for _ in range(kills):
+        killer.run_for(chance.uniform(0.3, 4.0))
+    for writer in writers:
+        writer.stopping.set()
+        writer.join()
+    followed.catch_up()
+    assert_same_history(followed)
+    assert_same_state(followed)
+
+
+def test_killed_at_random(follow: Follow, zygote: Callable[[Followed], Zygote]) -> None:
+    killed_at_random(follow, zygote, 3, 1)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_killed_at_random_fifty_times(follow: Follow, zygote: Callable[[Followed], Zygote]) -> None:
+    killed_at_random(follow, zygote, 50, 2)
