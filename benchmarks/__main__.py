@@ -69,14 +69,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("name", nargs="*", choices=[*names(), []], help="default: all")
     parser.add_argument("--json", type=Path, help="write the ratios to this file as well")
     parser.add_argument(
-        "--report", action="store_true", help="write docs/benchmarks.md and its plot"
+        "--report",
+        action="store_true",
+        help="write docs/benchmarks.md and its plot; rows of benchmarks that did not run stay",
     )
     parser.add_argument("--strict", action="store_true", help="a missed aim exits with 1")
     arguments = parser.parse_args(argv)
     results, failed = run(arguments.name or names())
     Console(width=None if sys.stdout.isatty() else 200).print(table(results))
     if arguments.report:
-        write_report(results, ROOT / "docs")
+        others = tuple(name for name in names() if name not in results)
+        write_report(results, ROOT / "docs", others=others)
     if arguments.json:
         lines = [
             {"benchmark": name, **asdict(r), "ratio": r.ratio, "met": r.met}

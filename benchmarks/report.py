@@ -17,10 +17,18 @@ NOTES = Path(__file__).parent / "notes.md"
 """What people wrote about the figures: why an aim is missed, what was tried."""
 
 
-def write_report(results: dict[str, list[Ratio]], folder: Path) -> None:
-    """Write the page and, where matplotlib is installed (``--group bench``), its plot."""
+def write_report(
+    results: dict[str, list[Ratio]], folder: Path, *, others: tuple[str, ...] = ()
+) -> None:
+    """Write the page and, where matplotlib is installed (``--group bench``), its plot.
+
+    The rows of benchmarks that did not run now (``others``) stay as they are, and so does the plot
+    then, which shows a whole run.
+    """
+    page, plot = folder / "benchmarks.md", folder / "benchmarks.svg"
     ratios = [ratio for found in results.values() for ratio in found]
-    plotted = _plot(ratios, folder / "benchmarks.svg")
+    kept = _rows_of(page, others)
+    plotted = plot.exists() if kept else _plot(ratios, plot)
     lines = [
         "# Benchmarks",
         "",
@@ -32,6 +40,11 @@ def write_report(results: dict[str, list[Ratio]], folder: Path) -> None:
             f"{psutil.virtual_memory().total / 2**30:.0f} GiB, Python {platform.python_version()}, "
             f"load average {os.getloadavg()[1]:.1f} over the last five minutes. "
             f"{_versions()}."
+        ),
+        *(
+            ["The last rows, from below `" + list(results)[-1] + "` on, are of other runs."]
+            if kept
+            else []
         ),
         "",
         *(["![ratios](benchmarks.svg)", ""] if plotted else []),
@@ -45,8 +58,13 @@ def write_report(results: dict[str, list[Ratio]], folder: Path) -> None:
                 f"| {name} | {r.name} | {r.measured:.3f} {r.unit} | {r.reference:.3f} {r.unit} "
                 f"({r.reference_name}) | {r.ratio:.2f} | {r.aim} | {met} | {r.note} |"
             )
-    lines += ["", NOTES.read_text("utf-8").strip(), ""]
-    (folder / "benchmarks.md").write_text("\n".join(lines), "utf-8")
+    lines += [*kept, "", NOTES.read_text("utf-8").strip(), ""]
+    page.write_text("\n".join(lines), "utf-8")
+
+
+def _rows_of(page: Path, names: tuple[str, ...]) -> list[str]:
+    lines = page.read_text("utf-8").splitlines() if page.exists() else []
+    return [line for line in lines if line.startswith(tuple(f"| {name} |" for name in names))]
 
 
 def _versions() -> str:

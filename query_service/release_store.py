@@ -20,16 +20,15 @@ from lavra.errors import (
     UnknownEnvironment,
     UnknownSnapshot,
 )
-from query_service.cache.cold import ColdRule, Footers
-from query_service.cache.lake_reader import LakeReader
-from query_service.cache.loader import LoadReport, load_release, release_file
+from query_service.cache.cold import ColdRule
+from query_service.cache.loader import LoadReport, release_file
+from query_service.cache.release_loader import ReleaseLoader
 from query_service.cache.segments import linked
 from query_service.releases import (
     PRODUCTION,
     Release,
     ReleaseTable,
     current_release_ids,
-    read_release,
     table_name,
 )
 
@@ -43,9 +42,6 @@ logger = logging.getLogger("query_service")
 
 RETAINED = 4
 """Releases kept ready besides the current ones, so that ``snapshot`` can name them at once."""
-
-LARGE_READ_BYTES = 64 * 1024 * 1024
-"""After a load that read more than this, DuckDB is renewed, so that what it holds is freed."""
 
 RETRY_S = 5.0
 """A release that could not be loaded is tried again after this long."""
@@ -114,14 +110,10 @@ class ReleaseStore:
         *,
         cold: ColdRule | None = None,
     ) -> None:
-        self._cold = cold or ColdRule()
-        self._footers = Footers(storage)
-        self._reader = LakeReader(catalog, storage)
-        self._read_bytes = 0
+        self._loader = ReleaseLoader(catalog, storage, folder, cold or ColdRule())
         self._on_change = on_change
         self.more_files: Callable[[], set[str]] = set
         self._catalog = catalog
-        self._storage = storage
         self._folder = folder
         self._engine = engine
         self._current: dict[str, LoadedRelease] = {}
@@ -225,9 +217,7 @@ class ReleaseStore:
                 changed = True
             if changed:
                 await self._free()
-                if self._read_bytes > LARGE_READ_BYTES:
-                    await asyncio.to_thread(self._reader.renew)
-                self._read_bytes = 0
+                await asyncio.to_thread(self._loader.free)
         return changed
 
     async def keep_files(self) -> None:
@@ -238,7 +228,7 @@ class ReleaseStore:
     async def close(self) -> None:
         """Forget everything; the segments stay on disk for the next start."""
         self._current, self._loaded = {}, {}
-        await asyncio.to_thread(self._reader.close)
+        await asyncio.to_thread(self._loader.close)
 
     async def _named(self, environment: str, snapshot: str) -> LoadedRelease:
         self.current(environment)
@@ -278,21 +268,16 @@ class ReleaseStore:
         loaded = await asyncio.to_thread(self._load_in_thread, release_id)
         if loaded:
             loaded.seconds = time.monotonic() - began
-            self._read_bytes += loaded.report.bytes_read
             self._loaded[release_id] = loaded
             self._on_change(loaded, {held.id for held in self._loaded.values()})
         return loaded
 
     def _load_in_thread(self, release_id: int) -> LoadedRelease | None:
-        with self._catalog.connect() as connection:
-            release = read_release(connection, release_id)
-        if release is None:
+        loaded = [held.report for held in self._loaded.copy().values()]
+        found = self._loader.load(release_id, loaded)
+        if found is None:
             return None
-        held = [table for loaded in self._loaded.copy().values() for table in loaded.report.cached]
-        report = load_release(
-            self._catalog, self._storage, release, self._folder,
-            cold=self._cold, footers=self._footers, reader=self._reader, held=held,
-        )  # fmt: skip
+        release, report = found
         return LoadedRelease(
             release, release_file(self._folder, release), report, dt.datetime.now(dt.UTC)
         )

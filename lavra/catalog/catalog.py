@@ -43,6 +43,10 @@ class Catalog:
         self._parameters: dict[str, Any] = conninfo_to_dict(conninfo)
         self.server = server
 
+    def __reduce__(self) -> tuple[type[Catalog], tuple[str]]:
+        """Let another process use the same catalog, while this one keeps its server running."""
+        return Catalog, (self.to_libpq(),)
+
     def __repr__(self) -> str:
         shown = {k: self._parameters.get(k) for k in ("host", "port", "dbname")}
         return f"Catalog({shown})"

@@ -54,6 +54,10 @@ class LakeStorage:
         self._fsspec_options = fsspec_options
         self.root = rest if self.scheme == "gs" else str(Path(rest))
 
+    def __reduce__(self) -> tuple[type[LakeStorage], tuple[str, dict[str, Any]]]:
+        """Let another process open the same storage: connections are its own."""
+        return LakeStorage, (self.url, self._fsspec_options)
+
     def __repr__(self) -> str:
         return f"LakeStorage({self.url!r})"
 

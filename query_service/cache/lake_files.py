@@ -52,6 +52,18 @@ class TableFiles:
     whole_key: list[Any] | None
     bytes: int
 
+    @property
+    def sources(self) -> frozenset[str]:
+        """What names the contents of its files, and of nothing else."""
+        keys = [file.key for file in self.data_files]
+        return frozenset(map(str, keys if self.whole_key is None else [self.whole_key]))
+
+    def bytes_besides(self, known: frozenset[str]) -> int:
+        """Return the bytes of its files whose contents are not among those known."""
+        if self.whole_key is not None:
+            return 0 if self.sources <= known else self.bytes
+        return sum(file.bytes for file in self.data_files if str(file.key) not in known)
+
 
 _SCHEMA = sql.Identifier(DUCKLAKE_SCHEMA)
 

@@ -21,7 +21,7 @@ import duckdb
 
 from lavra.errors import CatalogError, StorageError
 from query_service.cache.cold import ColdRule, Footers
-from query_service.cache.lake_files import list_table_files
+from query_service.cache.lake_files import TableFiles, list_table_files
 from query_service.cache.lake_reader import LakeReader
 from query_service.cache.release_file import CachedTable, TableFacts, write_release_file
 from query_service.cache.table_loader import LoadReport, TableLoader
@@ -50,6 +50,7 @@ def load_release(
     footers: Footers | None = None,
     reader: LakeReader | None = None,
     held: Sequence[CachedTable] = (),
+    files: dict[str, TableFiles] | None = None,
 ) -> LoadReport:
     """Make the segments of a release and its manifest, in ``folder``.
 
@@ -62,6 +63,7 @@ def load_release(
         footers: Schemas of Parquet files read before, kept by the caller between loads.
         reader: DuckDB, kept by the caller between loads.
         held: The tables of other releases in this folder, whose rows may come again.
+        files: Of the release's tables, if the caller has listed them.
 
     Raises:
         CatalogError: the snapshot has expired, or a table is not in it.
@@ -69,8 +71,10 @@ def load_release(
     """
     report = LoadReport()
     if release.tables:
-        with catalog.connect() as connection:
-            files = list_table_files(connection, release)
+        if files is None:
+            with catalog.connect() as connection:
+                files = list_table_files(connection, release)
+        report.sources = frozenset[str]().union(*(table.sources for table in files.values()))
         lake = LakeReader(catalog, storage) if reader is None else reader
         with lake.at(release.snapshot_id) as at:
             budget = (cold or ColdRule()).begin()

@@ -65,6 +65,7 @@ class LoadReport:
         segments_recognized: Of new files that hold what a segment held before.
         bytes_read: Of the lake's files.
         cached: The tables.
+        sources: Names of the contents of all files that they were made of.
     """
 
     tables: int = 0
@@ -73,6 +74,7 @@ class LoadReport:
     segments_recognized: int = 0
     bytes_read: int = 0
     cached: list[CachedTable] = field(default_factory=list)
+    sources: frozenset[str] = frozenset()
 
 
 class TableLoader:
