@@ -10,6 +10,7 @@ import datetime as dt
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -38,6 +39,7 @@ COMPACTION = "compaction"
 
 _MB = 1024 * 1024
 _BATCH_ROWS = 100_000
+_BATCH_BYTES = 64 * _MB
 
 
 @dataclass(frozen=True)
@@ -163,19 +165,19 @@ class _StreamTidying:
         with connect_duckdb(self._storage, threads=2) as duckdb:
             batches = (
                 batch
-                for file in files  # one after the other: memory stays that of one
-                for batch in duckdb.execute(group_sql([file])).to_arrow_reader(_BATCH_ROWS)
+                for _, same in groupby(files, key=lambda file: file.sync_id)
+                for batch in duckdb.execute(group_sql(list(same))).to_arrow_reader(_BATCH_ROWS)
             )
-            return self._write_batches(batches, path, schema)
+            return self._write_batches(_gathered(batches), path, schema)
 
     def _write_batches(
-        self, batches: Iterator[pa.RecordBatch], path: str, schema: pa.Schema | None
+        self, tables: Iterator[pa.Table], path: str, schema: pa.Schema | None
     ) -> tuple[int, int]:
         rows = 0
         with self._storage.publish(path) as stream:
             writer: pq.ParquetWriter | None = None
-            for batch in batches:
-                schema = schema or _contract_schema(batch.schema)
+            for table in tables:
+                schema = schema or _contract_schema(table.schema)
                 if writer is None:
                     writer = pq.ParquetWriter(
                         stream, schema, compression="zstd",
@@ -183,8 +185,8 @@ class _StreamTidying:
                                         if pa.types.is_string(f.type) and f.name != RAW_ID],
                         column_encoding={RAW_ID: "DELTA_BYTE_ARRAY"},
                     )  # fmt: skip
-                writer.write_table(pa.Table.from_batches([batch]).cast(schema))
-                rows += batch.num_rows
+                writer.write_table(table.select(schema.names).cast(schema))
+                rows += table.num_rows
             if writer is None:
                 writer = pq.ParquetWriter(stream, schema or CONTRACT)
             writer.close()
@@ -321,6 +323,20 @@ class _StreamTidying:
                 self._key,
             ).fetchall()
         return dict(rows)
+
+
+def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Yield tables large enough for a row group each."""
+    held: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        held.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows >= _BATCH_ROWS or size >= _BATCH_BYTES:
+            yield pa.Table.from_batches(held)
+            held, rows, size = [], 0, 0
+    if held:
+        yield pa.Table.from_batches(held)
 
 
 def _parts(

@@ -1,4 +1,4 @@
-"""`lavra status` says how columns changed at the source."""
+"""`lavra status` says how columns changed; the smaller `lavra ingest` commands work."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ def test_new_gone_and_retyped_columns_are_named(
         (project / "items.csv").write_text(text)
         landed = CliRunner().invoke(build_app(), ["ingest", "run", "stock"])
         assert landed.exit_code == 0, landed.output
+    for command in (["compact", "--json"], ["watch", "--once", "--no-models"], ["schema"]):
+        done = CliRunner().invoke(build_app(), ["ingest", *command])
+        assert done.exit_code == 0, done.output
+    assert (project / "airbyte" / "connection.schema.json").exists()
     shown = CliRunner().invoke(build_app(), ["status"]).output
     assert "stock.items: column fresh is new (boolean)" in shown
     assert "stock.items: column old is gone" in shown
