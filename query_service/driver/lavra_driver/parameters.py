@@ -127,8 +127,7 @@ def encode(value: Any) -> tuple[Any, str]:  # noqa: C901, PLR0911, PLR0912
             raise ProgrammingError("a time of day with a zone has no SQL type here")
         return value.isoformat(), "arrow_cast({}, 'Time64(Microsecond)')"
     if isinstance(value, dt.timedelta):
-        microseconds = value // dt.timedelta(microseconds=1)
-        return f"{microseconds} microseconds", "CAST({} AS INTERVAL)"
+        return interval_text(value), "CAST({} AS INTERVAL)"
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).hex(), "decode({}, 'hex')"
     if isinstance(value, uuid.UUID):
@@ -136,6 +135,13 @@ def encode(value: Any) -> tuple[Any, str]:  # noqa: C901, PLR0911, PLR0912
     if hasattr(value, "item"):  # a NumPy scalar
         return encode(value.item())
     raise ProgrammingError(f"a parameter of type {type(value).__name__} has no SQL type here")
+
+
+def interval_text(value: dt.timedelta) -> str:
+    """Return a span as SQL reads it: whole days apart, as columns hold and compare them."""
+    sign, span = ("-", -value) if value < dt.timedelta(0) else ("", value)
+    microseconds = (span - dt.timedelta(span.days)) // dt.timedelta(microseconds=1)
+    return f"{sign}{span.days} days {sign}{microseconds} microseconds"
 
 
 def _plain(value: Any) -> Any:

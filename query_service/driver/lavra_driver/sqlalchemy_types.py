@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import types
 from sqlalchemy.sql import sqltypes, type_api
 
+from lavra_driver.parameters import interval_text
 from lavra_driver.types import sql_type
 
 if TYPE_CHECKING:
@@ -77,12 +78,7 @@ class LavraInterval(type_api.NativeForEmulated, sqltypes._AbstractInterval):
 
     def literal_processor(self, dialect: Any) -> Callable[[Any], str]:
         """Return the writer of a literal."""
-
-        def write(value: dt.timedelta) -> str:
-            microseconds = value // dt.timedelta(microseconds=1)
-            return f"INTERVAL '{microseconds} microseconds'"
-
-        return write
+        return lambda value: f"INTERVAL '{interval_text(value)}'"
 
 
 class LavraNumeric(types.Numeric):
@@ -142,7 +138,7 @@ _PLAIN: dict[str, type[Any]] = {
     "DATE": types.DATE,
     "TIME": types.TIME,
     "TIMESTAMP": types.TIMESTAMP,
-    "INTERVAL": types.Interval,
+    "INTERVAL": LavraInterval,
 }
 
 

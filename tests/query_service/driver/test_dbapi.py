@@ -256,6 +256,17 @@ def test_cancelled_result_cannot_be_read_on(connection: Connection) -> None:
         cursor.fetchall()
 
 
+def test_a_bearer_token_is_asked_for_at_each_call(service: ToyService) -> None:
+    tokens = iter(["first", "second"])
+    with lavra_driver.connect(service.url, token=lambda: next(tokens)) as connection:
+        connection.execute("select 1").fetchall()
+        connection.execute("select 1").fetchall()
+    sent = [headers["Authorization"] for _, _, headers, _ in service.requests]
+    assert sent == ["Bearer first", "Bearer second"]
+    with pytest.raises(lavra_driver.InterfaceError, match="not both"):
+        lavra_driver.connect(service.url, token="a", api_key="b")
+
+
 def test_closed_things_refuse(connection: Connection) -> None:
     cursor = connection.cursor()
     with pytest.raises(lavra_driver.ProgrammingError, match="nothing was executed"):

@@ -72,6 +72,29 @@ def test_reflection(real_url: str) -> None:
     engine.dispose()
 
 
+def test_dates_spans_and_explain(real_url: str) -> None:
+    engine = sa.create_engine(real_url)
+    orders = sa.Table("orders", sa.MetaData(), schema="gold_test", autoload_with=engine)
+    at, day = dt.datetime(2024, 1, 31, 10), dt.date(2024, 1, 31)
+    span = dt.timedelta(days=1, hours=-2)
+    since = orders.c.ordered_at - sa.literal(at - span)
+    statement = sa.select(
+        orders.c.ordered_at + span,
+        orders.c.day - dt.timedelta(days=1),
+        since,
+        sa.func.date_trunc("month", orders.c.day),
+        orders.c.ordered_at.between(at - span, at),
+        sa.cast("1 day", sa.Interval) == dt.timedelta(1),
+    )
+    with engine.connect() as connection:
+        assert tuple(connection.execute(statement).one()) == (
+            at + span, day - dt.timedelta(1), span, dt.datetime(2024, 1, 1), True, True,
+        )  # fmt: skip
+        plan = connection.execute(sa.text("explain select * from gold_test.orders")).all()
+        assert [kind for kind, _ in plan] == ["logical_plan", "physical_plan"]
+    engine.dispose()
+
+
 def test_environments(real: lavra_driver.Connection) -> None:
     assert [(e["name"], e["ready"]) for e in real.environments()] == [("prod", True)]
 

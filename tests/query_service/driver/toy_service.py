@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -77,15 +78,17 @@ class ToyService:
 
 
 @contextmanager
-def running() -> Iterator[ToyService]:
-    """Run the server for the block."""
+def running(tls: ssl.SSLContext | None = None) -> Iterator[ToyService]:
+    """Run the server for the block, over TLS if given its certificate."""
     service = ToyService()
 
     class Handler(_Handler):
         toy = service
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    service.url = f"http://127.0.0.1:{server.server_port}"
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    service.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     yield service

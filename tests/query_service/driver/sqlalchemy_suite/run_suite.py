@@ -40,9 +40,6 @@ KEPT_OUT = {
     "a release holds tables; what a view of SQLMesh is made of stays in the lake": {
         "ComponentReflectionTest": ["test_get_view_names"],
     },
-    "Parquet holds the days of an interval apart: one of 103 days of seconds is another one": {
-        "PrecisionIntervalTest": ["test_literal"],
-    },
     "SQLMesh's tables have no NOT NULL, and Arrow's strings no length": {
         "ComponentReflectionTestExtra": [
             "test_nullable_reflection", "test_varchar_reflection", "test_string_length_reflection",
