@@ -314,6 +314,8 @@ class QueryService:
                 await self.store.follow(self._heard)
             except LavraError as error:
                 logger.warning("following releases failed, trying again: %s", error)
+            except Exception:  # whatever it is, later releases must still be served
+                logger.exception("following releases failed, trying again")
 
 
 @dataclass(frozen=True)

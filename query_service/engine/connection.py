@@ -74,8 +74,8 @@ class EngineConnection(asyncio.Protocol):
         self._wake()
 
     def send(self, value: object) -> None:
-        """Send any picklable object."""
-        if self._transport:
+        """Send any picklable object; to an engine that has ended nothing is sent."""
+        if self._transport and not self._transport.is_closing():
             self._transport.write(encode_object(value))
 
     def close(self) -> None:

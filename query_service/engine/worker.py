@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from dataclasses import dataclass
 
@@ -47,7 +48,9 @@ def serve(connection: socket.socket, options: ExecutorOptions) -> None:
                 case KeepOnly(release_files):
                     executor.keep_only(set(release_files))
                 case Prepare(release_file):
-                    executor.prepare(release_file)
+                    # Releases come and go: this one may be gone by now. A query would say so.
+                    with contextlib.suppress(Exception):
+                        executor.prepare(release_file)
                 case Job() as job:
                     _run(connection, executor, job)
     except (BrokenPipeError, ConnectionResetError):

@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 import pyarrow as pa
 import pytest
+import uvloop
 
 from query_service.cache.release_file import CachedTable, write_release_file
 from query_service.cache.segments import servable_schema, write_segment
@@ -202,6 +203,30 @@ def test_an_engine_that_cannot_start_is_tried_again(
             assert "Too many open files" in caplog.text
 
     asyncio.run(scenario())
+
+
+def test_releases_that_are_gone_and_engines_that_died_stop_no_refresh(
+    release: str, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with pool(tmp_path) as engine:
+            before = engine.pids
+            await engine.prepare(str(tmp_path / "deleted already.json"))
+            for _ in before:
+                data, _ = await run(engine, release, "select max(id) from g.t")
+                assert b"[199999]" in data
+            assert engine.pids == before
+            for pid in before:
+                os.kill(pid, signal.SIGKILL)
+            await until(lambda: all(w.connection.ended for w in engine._workers), 10)
+            await engine.prepare(release)
+            await engine.keep_only({release})
+            data, _ = await run(engine, release, "select min(id) from g.t")
+            assert b"[0]" in data
+
+    # The service's own loop: its transports raise when something is sent after their end.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scenario())
 
 
 def test_a_join_over_budget_says_so_and_aggregates_spill(release: str, tmp_path: Path) -> None:
