@@ -16,7 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.clients.lean import LeanClient
+import httpx
+
 from benchmarks.clients.servers import running_server
 from benchmarks.data.tpch import TABLES, load_tpch, qualified, tpch_queries
 from benchmarks.peers.in_process import best_times
@@ -107,15 +108,18 @@ def _ours(lake: Lake, queries: dict[str, str], repeat: int) -> dict[str, float]:
             name: json.dumps({"sql": qualified(sql, SCHEMA), "timeout_s": 280}).encode()
             for name, sql in queries.items()
         }
-        with LeanClient("127.0.0.1", port) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=300) as client:
             times = best_times(
-                lambda name: client.exchange(client.request("/v1/sql", asked[name], ARROW)),
-                {name: name for name in queries},
-                repeat,
+                lambda name: _ask(client, asked[name]), {name: name for name in queries}, repeat
             )
     if refused := [name for name, spent in times.items() if spent is None]:
         raise RuntimeError(f"the service did not answer {', '.join(refused)}")
     return {name: spent for name, spent in times.items() if spent is not None}
+
+
+def _ask(client: httpx.Client, body: bytes) -> None:
+    headers = {"Accept": ARROW, "Content-Type": "application/json"}
+    client.post("/v1/sql", content=body, headers=headers).raise_for_status()
 
 
 def _in_process(engine: str, folder: Path) -> dict[str, float | None]:
