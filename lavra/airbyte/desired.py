@@ -12,6 +12,7 @@ import yaml
 from lavra.airbyte.destinations import Destination, load_destination
 from lavra.airbyte.fields import Fields, Secret, flatten
 from lavra.errors import ConfigurationError
+from lavra.landing.connections import FILES
 from lavra.landing.references import resolve, unset
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Resource:
 def desired(project: Path, connections: list[Connection]) -> list[Resource]:
     """Return what connections need on a server, in the order in which it is made.
 
-    A csv source is read by Lavra itself and needs nothing there.
+    A source of files, or one by `command`, is read by Lavra itself and needs nothing there.
 
     Raises:
         ConfigurationError: a reference is unset, a file is missing, or a configuration does not
@@ -59,7 +60,7 @@ def desired(project: Path, connections: list[Connection]) -> list[Resource]:
     resources: list[Resource] = []
     destinations: dict[str, Destination] = {}
     for connection in connections:
-        if connection.source.connector == "csv":
+        if connection.source.connector in FILES or connection.source.command:
             continue
         if missing := unset(connection.source.config):
             raise ConfigurationError(

@@ -34,7 +34,9 @@ from lavra.landing.yaml_file import load_yaml, validated
 
 CONNECTIONS = Path("airbyte") / "connections"
 WORKLOADS = ("commerce",)
-NATIVE = ("postgres", "csv")
+FILES = ("csv", "jsonl", "parquet")
+"""Connectors whose source is files, each read in full."""
+NATIVE = ("postgres", *FILES)
 """Connectors that run here, in this process."""
 _PACKAGE = "airbyte-source-"
 
@@ -103,7 +105,8 @@ class Stream(_Declared):
         default_factory=dict, description="Types by column that replace what the source says."
     )
     path: str | None = Field(
-        default=None, description="Files of a csv stream: a path or glob below the source's root."
+        default=None,
+        description="Files of a csv, jsonl or parquet stream: a path or glob below the root.",
     )
     format: CsvOptions = Field(
         default_factory=CsvOptions, description="How a csv stream's files are written."
@@ -154,10 +157,12 @@ class PostgresConfig(_Declared):
     )
 
 
-class CsvConfig(_Declared):
-    """Where a csv source's files are."""
+class FilesConfig(_Declared):
+    """Where a source's files are."""
 
-    root: str = Field(description="A folder, absolute or below the project.")
+    root: str = Field(
+        min_length=1, description="A folder, absolute or below the project, or gs://bucket/prefix."
+    )
 
 
 class Mapper(_Declared):
@@ -200,9 +205,9 @@ class Source(_Declared):
     )
     connector: str = Field(
         pattern=r"^[a-z][a-z0-9-]*$",
-        description="What kind of source it is: postgres and csv run here and need nothing else; "
-        "any name of Airbyte's registry (stripe, google-sheets), which runs here with a `version`; "
-        "or a name of your own beside `definition_id`, `manifest` or `command`.",
+        description="What kind of source it is: postgres, csv, jsonl and parquet run here and need "
+        "nothing else; any name of Airbyte's registry (stripe, google-sheets), which runs here "
+        "with a `version`; or a name of your own beside `definition_id`, `manifest` or `command`.",
     )
     config: dict[str, Any] = Field(default_factory=dict, description="The connector's settings.")
     workload: Literal["commerce"] | None = Field(
@@ -304,13 +309,13 @@ class Connection(_Declared):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             msg = f"streams: {', '.join(twice)} stands here twice"
             raise ValueError(msg)
-        if self.source.connector == "csv":
+        if (kind := self.source.connector) in FILES:
             for stream in self.streams:
                 if stream.path is None:
-                    msg = f"streams: {stream.name} needs a `path`, since the source is csv"
+                    msg = f"streams: {stream.name} needs a `path`, since the source is {kind}"
                     raise ValueError(msg)
                 if stream.is_incremental:
-                    msg = f"streams: {stream.name}: a csv source is read in full; use full_refresh_overwrite or full_refresh_append"  # noqa: E501
+                    msg = f"streams: {stream.name}: a {kind} source is read in full; use full_refresh_overwrite or full_refresh_append"  # noqa: E501
                     raise ValueError(msg)
         return self
 

@@ -7,16 +7,15 @@ land. Runs of one connection at the same time wait for each other.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lavra.errors import ConfigurationError, IngestError, LavraError
 from lavra.landing.bronze_writer import BronzeWriter
 from lavra.landing.connection_lock import connection_lock
-from lavra.landing.connections import Connection, CsvConfig, PostgresConfig, Stream
+from lavra.landing.connections import FILES, Connection, FilesConfig, PostgresConfig, Stream
 from lavra.landing.manifest import (
     Column,
     StreamState,
@@ -147,8 +146,8 @@ def open_source(settings: Settings, connection: Connection) -> Iterator[SourceRe
             f"Connection {connection.name} refers to {', '.join(missing)}, not set here.",
             remedy="Set it in the environment, or give it a default: ${NAME:-default}.",
         )
-    if connection.source.connector == "csv":
-        yield _csv_reader(settings, connection, stand_in=bool(missing) or not config)
+    if connection.source.connector in FILES:
+        yield _file_reader(settings, connection, stand_in=bool(missing) or not config)
         return
     if not connection.source.is_native:
         raise ConfigurationError(
@@ -247,16 +246,23 @@ def schema_of(schema: Any, names: Sequence[str]) -> Any:
     return pa.schema([schema.field(name) for name in names])
 
 
-def _csv_reader(settings: Settings, connection: Connection, *, stand_in: bool) -> SourceReader:
+def _file_reader(settings: Settings, connection: Connection, *, stand_in: bool) -> SourceReader:
     from lavra.landing.csv_reader import CsvReader  # noqa: PLC0415
+    from lavra.landing.jsonl_reader import JsonlReader  # noqa: PLC0415
+    from lavra.landing.parquet_reader import ParquetReader  # noqa: PLC0415
+    from lavra.landing.source_files import open_folder  # noqa: PLC0415
 
+    source = connection.source
+    readers: dict[str, Callable[[Any], SourceReader]] = {
+        "csv": CsvReader, "jsonl": JsonlReader, "parquet": ParquetReader,
+    }  # fmt: skip
+    reader = readers[source.connector]
     if stand_in:
         from lavra.workloads.commerce.source import ensure_source  # noqa: PLC0415
 
-        return CsvReader(ensure_source(settings).catalogue)
-    config = parse_config(CsvConfig, f"Connection {connection.name}", connection.source.config)
-    root = Path(config.root).expanduser()
-    return CsvReader(root if root.is_absolute() else settings.project / root)
+        return reader(ensure_source(settings).catalogue)
+    config = parse_config(FilesConfig, f"Connection {connection.name}", source.config)
+    return reader(open_folder(settings, config.root))
 
 
 def parse_config(model: Any, owner: str, config: dict[str, Any]) -> Any:

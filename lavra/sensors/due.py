@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lavra.landing.connection_lock import is_held
+from lavra.landing.connections import FILES
 from lavra.landing.references import resolve, unset
 from lavra.sensors.attempts import last_landings, read_attempts
 
@@ -113,7 +114,7 @@ def changed_files(
 def _files(settings: Settings, connection: Connection) -> list[tuple[str, int, int]]:
     """Return path, size and time (ns) of the files that a connection reads on this machine."""
     config = connection.source.config
-    if connection.source.connector != "csv" or not config or unset(config):
+    if connection.source.connector not in FILES or not config or unset(config):
         return []
     root = Path(str(resolve(config).get("root", ""))).expanduser()
     root = root if root.is_absolute() else settings.project / root

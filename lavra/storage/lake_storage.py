@@ -248,6 +248,11 @@ def open_storage(settings: Settings) -> LakeStorage:
     return LakeStorage(url, {})
 
 
+def bucket_storage(settings: Settings, url: str) -> LakeStorage:
+    """Return the storage of another bucket than the lake's, with the lake's credentials."""
+    return LakeStorage(url, _gcsfs_options(settings))
+
+
 def _gcsfs_options(settings: Settings) -> dict[str, Any]:
     # gcsfs probes a gRPC endpoint for hierarchical namespaces: 60 s of silence with an emulator.
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")

@@ -74,12 +74,13 @@ class RecordParser:
             SourceError: a line is no JSON.
         """
         try:
-            return self._parse(pa.array(lines, pa.binary()).cast(pa.string()))
+            return self.parse(pa.array(lines, pa.binary()).cast(pa.string()))
         except (pa.ArrowInvalid, duckdb.InvalidInputException, duckdb.ConversionException):
             # Not UTF-8, half a character, or NaN, which Python writes and JSON does not know.
-            return self._parse(pa.array([_repaired(line) for line in lines], pa.string()))
+            return self.parse(pa.array([_repaired(line) for line in lines], pa.string()))
 
-    def _parse(self, text: pa.Array) -> Batch:
+    def parse(self, text: pa.Array | pa.ChunkedArray) -> Batch:
+        """Return a batch of the records of RECORD lines that are known to be JSON."""
         self._connection.register("batch", pa.table({"line": text}))
         try:
             self._count_undeclared()

@@ -8,6 +8,7 @@ from typing import Any
 from lavra.errors import ConfigurationError, SourceError
 from lavra.landing import types
 from lavra.landing.connections import Stream
+from lavra.landing.file_reader import selected
 from lavra.landing.types import LandedType, parse_type
 
 _FORMATS = {
@@ -52,21 +53,10 @@ def columns_of(stream: Stream, found: dict[str, Any]) -> dict[str, LandedType]:
     kinds = {name: LandedType(_type_of(schema)) for name, schema in properties.items()}
     kinds |= {name: parse_type(text) for name, text in stream.types.items()}
     if stream.selected_fields is not None:
-        if unknown := [name for name in stream.selected_fields if name not in kinds]:
-            raise ConfigurationError(
-                f"Stream {stream.name} has no column {', '.join(unknown)}.",
-                remedy=f"Its columns are {', '.join(kinds) or 'none'}.",
-            )
-        wanted = {*stream.selected_fields, *stream.primary_key, stream.cursor_field}
-        kinds = {name: kind for name, kind in kinds.items() if name in wanted}
-    seen: dict[str, str] = {}
-    for name in kinds:
-        other = seen.setdefault(name.lower(), name)
-        if other != name:
-            raise SourceError(
-                f"Stream {stream.name} has the columns {other} and {name}, which are one in SQL.",
-                remedy="Leave one of them out with the stream's `selected_fields`.",
-            )
+        needed = {*stream.primary_key, *filter(None, [stream.cursor_field])} & kinds.keys()
+        fields = (*stream.selected_fields, *needed)
+        stream = stream.model_copy(update={"selected_fields": fields})
+    kinds = selected(stream, kinds)
     if not kinds:
         raise SourceError(
             f"The connector declares no columns for {stream.name}.",
