@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lavra.dashboards.chart_types import ChartCompiler
-from lavra.dashboards.form import Assets, Dashboard, Filter, in_language
+from lavra.dashboards.form import Assets, Dashboard, Filter, Text, in_language
 from lavra.dashboards.freshness import PREFIX, system_table, with_freshness
 from lavra.dashboards.identity import (
     PRODUCTION,
@@ -115,7 +115,10 @@ class BundleCompiler:
             "uuid": dataset_uuid(table.full_name, self.environment),
             "database_uuid": database_uuid(self.environment),
             "is_managed_externally": True,
-            "columns": [self._column(column) for column in table.columns.values()],
+            "columns": [
+                self._column(column, table.titles.get(column.name, ""))
+                for column in table.columns.values()
+            ],
             "metrics": [
                 *({
                     "metric_name": metric.name,
@@ -132,10 +135,10 @@ class BundleCompiler:
             "version": VERSION,
         }  # fmt: skip
 
-    def _column(self, column: Column) -> dict[str, Any]:
+    def _column(self, column: Column, title: Text) -> dict[str, Any]:
         return {
             "column_name": column.name,
-            "verbose_name": _words(column.name),
+            "verbose_name": self._text(title) or _words(column.name),
             "type": _superset_type(column.type),
             "is_dttm": column.is_time,
             "is_active": True,

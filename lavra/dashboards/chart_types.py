@@ -18,6 +18,8 @@ GRAINS = {
 HEIGHTS = {"kpi": 16, "trend": 24, "table": 50}
 DEFAULT_HEIGHT = 46
 SERIES_LIMIT = 25
+TIME_FORMATS = {"en": "%-d %b %Y, %H:%M", "pt_BR": "%d/%m/%Y %H:%M"}
+"""How a table writes a moment, by language."""
 
 
 class ChartCompiler:
@@ -185,7 +187,7 @@ class ChartCompiler:
     def _table(self) -> dict[str, Any]:
         chart = self.chart
         common = {
-            "table_timestamp_format": "smart_date",
+            "table_timestamp_format": self._time_format(),
             "page_length": 0,
             "include_search": False,
             "show_cell_bars": not chart.columns,
@@ -301,6 +303,13 @@ class ChartCompiler:
         """Whole numbers short, as 84.7k: along an axis long ones overlap or are cut off."""
         chosen = self._format()
         return ".3~s" if chosen == ",.0f" and not self.chart.format else chosen
+
+    def _time_format(self) -> str:
+        """How a table writes its moments; one format serves all columns, dates among them."""
+        shown = [self.table.columns.get(name) for name in self.chart.columns or self._query_names()]
+        if any(column and column.type.upper().startswith("DATE") for column in shown):
+            return "smart_date"
+        return TIME_FORMATS.get(self.locale, TIME_FORMATS["en"])
 
     def _query_names(self) -> list[str]:
         chart = self.chart

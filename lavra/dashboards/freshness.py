@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lavra.dashboards.chart_types import TIME_FORMATS
 from lavra.dashboards.form import GRID_COLUMNS, Assets, Chart, Row
 from lavra.dashboards.gold import Column, Gold, GoldTable, Metric
 
@@ -22,7 +23,6 @@ PREFIX = "_freshness_"
 """Begins the names of these charts; names that people give begin with a letter."""
 
 HEIGHT = 16
-_FORMATS = {"en": "%-d %b %Y, %H:%M", "pt_BR": "%d/%m/%Y %H:%M"}
 _UNKNOWN = {"en": "not stated", "pt_BR": "não informado"}
 _COLUMNS = {
     "schema_name": "VARCHAR",
@@ -91,7 +91,7 @@ def system_table(locale: str, time_zone: str) -> GoldTable:
 
 def _moment(expression: str, locale: str, time_zone: str) -> str:
     """Return SQL that writes a moment (UTC, without a zone) in the business time zone."""
-    written = _FORMATS.get(locale, _FORMATS["en"])
+    written = TIME_FORMATS.get(locale, TIME_FORMATS["en"])
     local = f"({expression} at time zone 'UTC') at time zone '{time_zone}'"
     return f"to_char({local}, '{written}')"
 

@@ -13,7 +13,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,6 +51,9 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     metrics: list[Metric] = []
+    columns: dict[str, Text] = Field(
+        default={}, description="Columns' titles; without one it is the name in words."
+    )
 
 
 class _MetricsFile(BaseModel):
@@ -84,6 +87,7 @@ class GoldTable:
     description: str = ""
     time_column: str | None = None
     metrics: dict[str, Metric] = field(default_factory=dict)
+    titles: dict[str, Text] = field(default_factory=dict)
 
     @property
     def full_name(self) -> str:
@@ -119,7 +123,8 @@ class Gold:
         for path in sorted(root.rglob(METRICS_FILE)):
             shown = path.relative_to(project)
             schema = GOLD_PREFIX + path.parent.name
-            for table_name, metrics in _read_metrics(path, shown, problems).items():
+            for table_name, declared in _read_metrics(path, shown, problems).items():
+                metrics = declared.metrics
                 key = f"{schema}.{table_name}"
                 if key not in tables:
                     problems.append(f"{shown}: tables.{table_name}: there is no model {key}")
@@ -135,14 +140,19 @@ class Gold:
                     for metric in metrics
                     for unknown in unknown_columns(metric.expression, table)
                 ]
-                tables[key] = GoldTable(
-                    table.schema, table.name, table.columns, table.description,
-                    table.time_column, {metric.name: metric for metric in metrics},
-                )  # fmt: skip
+                problems += [
+                    f"{shown}: tables.{table_name}.columns: there is no column {name} in {key}"
+                    for name in sorted(set(declared.columns) - set(table.columns))
+                ]
+                tables[key] = replace(
+                    table,
+                    metrics={metric.name: metric for metric in metrics},
+                    titles=declared.columns,
+                )
         return Gold(tables.values()), problems
 
 
-def _read_metrics(path: Path, shown: Path, problems: list[str]) -> dict[str, list[Metric]]:
+def _read_metrics(path: Path, shown: Path, problems: list[str]) -> dict[str, _Table]:
     try:
         value = yaml.safe_load(path.read_text("utf-8"))
         read = _MetricsFile.model_validate(value)
@@ -155,7 +165,7 @@ def _read_metrics(path: Path, shown: Path, problems: list[str]) -> dict[str, lis
             for item in error.errors(include_url=False, include_context=False)
         ]
         return {}
-    return {name: table.metrics for name, table in read.tables.items()}
+    return read.tables
 
 
 def unknown_columns(expression: str, table: GoldTable) -> list[str]:

@@ -267,7 +267,7 @@ def run_program(
         with log_file.open("wb") as log:
             done = subprocess.run(
                 [str(environment.python), str(script), str(task_file)],
-                env=os.environ | _variables(settings, environment, catalog),
+                env=os.environ | _variables(settings, environment, catalog) | _HASTE,
                 cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 timeout=BOOTSTRAP_TIMEOUT_S, check=False,
             )  # fmt: skip
@@ -279,6 +279,11 @@ def run_program(
             )
         outcome: dict[str, Any] = json.loads(outcome_file.read_text("utf-8"))
     return outcome
+
+
+_HASTE = {"PGOPTIONS": "-c synchronous_commit=off"}
+"""Of a thousand small commits none waits for the disk. A crash of the database loses the last of
+them, in order, and so a step's note before its work: the next run does that step again."""
 
 
 def superset_home(settings: Settings) -> Path:

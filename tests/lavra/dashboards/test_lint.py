@@ -34,6 +34,7 @@ rows:
 METRICS = """
 tables:
   orders:
+    columns: {state: {en: State, pt_BR: Estado}}
     metrics:
       - {name: revenue, expression: sum(amount), format: ",.0f"}
 """
@@ -99,6 +100,7 @@ METRIC = "sqlmesh_project/models/gold/shop/metrics.yaml"
         (METRIC, "sum(amount)", "sum(amont)", "revenue.expression: there is no column amont"),
         (METRIC, "sum(amount)", "sum(", "revenue.expression: it does not parse"),
         (METRIC, "  orders:", "  order:", "tables.order: there is no model gold_shop.order"),
+        (METRIC, "{state:", "{stat:", "orders.columns: there is no column stat in gold_"),
         (METRIC, "format:", "fromat:", "fromat: Extra inputs are not permitted"),
     ],
 )  # fmt: skip
@@ -150,6 +152,7 @@ def test_the_bundle_is_stable_and_consistent(assets_project: Path, gold: Gold) -
     assert target == {"datasetUuid": dataset["uuid"], "column": {"name": "state"}}
     assert [c["type"] for c in dataset["columns"]] == ["DATE", "VARCHAR", "DECIMAL(18, 2)"]
     assert dataset["columns"][0]["description"] == "The day."
+    assert [c["verbose_name"] for c in dataset["columns"]] == ["Day", "Estado", "Amount"]
     assert dataset["metrics"][0]["d3format"] == ",.0f"
     for node in board["position"].values():
         if isinstance(node, dict):
