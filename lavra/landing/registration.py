@@ -9,6 +9,7 @@ API knows when that is, so an overwritten stream needs :class:`Evidence`.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from lavra.storage.lake_storage import StoredFile
 
 KEPT = "bronze_kept"
-"""Folder of the copies, ``bronze_kept/<namespace>/<stream>/``; Airbyte never looks there."""
+"""Folder of the copies, ``bronze_kept/<namespace>/<stream>/<sync>/``, where Airbyte never looks."""
 
 _FOOTERS_AT_ONCE = 8
 _GRAMMAR = re.compile(r"\d{4}_\d{2}_\d{2}_\d+_\d+\.parquet")
@@ -145,7 +146,9 @@ class _Registration:
             footers = [f for f in footers if (f.generation_id or 0) == newest or not f.row_count]
         vanished = [] if self._overwrites else self._vanished(known)
         outcome = SyncOutcome([], [], replaces=self._overwrites)
-        if footers or vanished or self._overwrites:
+        if self._overwrites and known.landed_at and {f.file.path for f in footers} == known.shown:
+            footers = []  # a job that left this stream alone
+        elif footers or vanished or self._overwrites:
             outcome = self._enter(footers, vanished)
         self._remember_job()
         return replace(
@@ -224,7 +227,7 @@ class _Registration:
         files = [WrittenFile(f.file.path, f.row_count, f.file.size) for f in footers]
         try:
             if self._overwrites:
-                files = [replace(file, path=self._keep(file.path)) for file in files]
+                files = [replace(file, path=self._keep(sync, file.path)) for file in files]
                 if self._evidence is not None and not self._evidence.is_newest():
                     raise self._overtaken()
             outcome = SyncOutcome(
@@ -247,8 +250,9 @@ class _Registration:
             raise
         return outcome
 
-    def _keep(self, path: str) -> str:
-        kept = f"{KEPT}/{self._namespace}/{self._stream.name}/{path.rsplit('/', 1)[-1]}"
+    def _keep(self, sync: Sync, path: str) -> str:
+        name = path.rsplit("/", 1)[-1]
+        kept = f"{KEPT}/{self._namespace}/{self._stream.name}/{sync.id}/{name}"
         try:
             self._storage.copy(path, kept)
         except StorageError as error:
@@ -284,14 +288,18 @@ class _Known:
     Attributes:
         paths: Of files, and of Airbyte's files that we hold copies of.
         in_place: Of those, Airbyte's own that readers see.
+        shown: Airbyte's files that readers see the copies of.
         prefixes: Of what our own runs wrote.
         job_id: Airbyte's newest job that was entered.
+        landed_at: When the stream was last complete.
     """
 
     paths: frozenset[str]
     in_place: frozenset[str]
+    shown: frozenset[str]
     prefixes: tuple[str, ...]
     job_id: int | None
+    landed_at: dt.datetime | None
 
     @classmethod
     def read(cls, catalog: Catalog, namespace: str, stream: str) -> _Known:
@@ -299,8 +307,8 @@ class _Known:
         with catalog.connect() as connection:
             files = connection.execute(
                 "select path, origin, schema_id is not null and origin is null "
-                "and replaced_at is null and compacted_into is null and not is_compaction "
-                "from lavra.landing_file where namespace = %s and stream = %s",
+                "and replaced_at is null and compacted_into is null and not is_compaction, "
+                "replaced_at is null from lavra.landing_file where namespace = %s and stream = %s",
                 key,
             ).fetchall()
             prefixes = connection.execute(
@@ -308,15 +316,16 @@ class _Known:
                 key,
             ).fetchall()
             job = connection.execute(
-                "select airbyte_job_id from lavra.landing_stream "
+                "select airbyte_job_id, landed_at from lavra.landing_stream "
                 "where namespace = %s and stream = %s",
                 key,
             ).fetchone()
         paths = {path for row in files for path in row[:2] if path}
-        in_place = {path for path, _, is_airbytes in files if is_airbytes}
+        in_place = {path for path, _, is_airbytes, _ in files if is_airbytes}
+        shown = {origin for _, origin, _, counts in files if origin and counts}
         return cls(
-            frozenset(paths), frozenset(in_place), tuple(p for (p,) in prefixes),
-            job[0] if job else None,
+            frozenset(paths), frozenset(in_place), frozenset(shown),
+            tuple(prefix for (prefix,) in prefixes), *(job or (None, None)),
         )  # fmt: skip
 
 

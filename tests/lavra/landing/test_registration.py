@@ -22,7 +22,7 @@ from lavra.landing.bronze_reader import relation_sql
 from lavra.landing.connections import Connection
 from lavra.landing.dialects import Target
 from lavra.landing.housekeeping import tidy
-from lavra.landing.manifest import landed
+from lavra.landing.manifest import current_paths, landed
 from lavra.landing.registration import KEPT, Evidence, register
 from lavra.landing.run import StreamResult
 from lavra.modeling import macros
@@ -259,6 +259,20 @@ def test_a_generation_of_v2_takes_the_place_of_the_one_before(
     land(lander.storage, [v2_row(2, 5)], V2, epoch=EPOCH + DAY)
     assert enter("v2", OVERWRITE, Evidence(2, succeeded=True)).row_count == 1
     assert rows(PLAIN, "id, _airbyte_generation_id") == [(2, 5)]
+
+
+def test_a_job_that_left_the_stream_alone_changes_nothing(
+    lander: Lander, enter: Register, rows: Any
+) -> None:
+    land(lander.storage, [v2_row(1, 4)], V2, epoch=EPOCH)
+    enter("v2", OVERWRITE, Evidence(1, succeeded=True))
+    before = current_paths(lander.catalog, "test", "things")
+    assert enter("v2", OVERWRITE, Evidence(2, succeeded=True)).file_count == 0
+    assert current_paths(lander.catalog, "test", "things") == before
+    # One that went on within the generation: the file that is there already counts once.
+    land(lander.storage, [v2_row(2, 4)], V2, epoch=EPOCH, part=1)
+    enter("v2", OVERWRITE, Evidence(3, succeeded=True))
+    assert rows(PLAIN, "id") == [(1,), (2,)]
 
 
 def test_a_table_that_became_empty_is_empty(lander: Lander, enter: Register, rows: Any) -> None:
