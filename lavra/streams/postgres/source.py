@@ -210,12 +210,11 @@ def _reason_to_begin_anew(
         return "the lake knows no position of it"
     if slot is None:
         return "its replication slot is gone"
+    # A slot that is ahead of us is no reason: psycopg2 confirms on its own what the server says
+    # holds nothing of ours, once all before it is confirmed.
     reasons = {
         "the source is another server or database, or was promoted": known.identity != identity,
         "the server gave up the log that its slot needed": slot.is_lost,
-        "its slot is ahead of the lake, which lacks what is between": (
-            slot.confirmed_lsn > known.lsn
-        ),
         "its slot kept more log than slot.wal_limit_mb allows": slot.retained_bytes > limit,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
