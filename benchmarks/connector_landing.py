@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -78,23 +79,38 @@ def _compare(root: Path, url: str, options: argparse.Namespace, size: int) -> li
     with psycopg.connect(url) as connection:
         migrate(connection)
     environment = None if options.no_dlt else _dlt()
-    ours, theirs = [], []
+    ours, theirs, worked, they_worked = [], [], [], []
     for number in range(options.rounds + 1):  # the first round warms up
+        before = _processor_seconds()
         time = seconds(lambda: _land(root, url, options.rows))
-        ours += [time] if number else []
-        if environment and number:
+        if number == 0:
+            continue
+        ours.append(time)
+        worked.append(_processor_seconds() - before)
+        if environment:
+            before = _processor_seconds()
             theirs.append(_dlt_seconds(environment, root, number))
+            they_worked.append(_processor_seconds() - before)
     took = statistics.median(ours)
     limit = options.rows / AIM_PER_SECOND
     name = f"land {options.rows:,} records of a connector"
     note = (
         f"{options.rows / took:,.0f} records/s of {size / options.rows:,.0f} bytes, "
-        f"median of {options.rounds} rounds in turns"
+        f"median of {options.rounds} rounds in turns, "
+        f"{1e6 * statistics.median(worked) / options.rows:.1f} µs of processor each"
     )
     found = [Ratio(name, took, limit, "100,000 records/s", most=1.0, note=note)]
     if theirs:
+        cost = 1e6 * statistics.median(they_worked) / options.rows
+        note = f"{options.rows / statistics.median(theirs):,.0f} records/s by dlt, {cost:.1f} µs"
         found.append(Ratio(name, took, statistics.median(theirs), "dlt", note=note))
     return found
+
+
+def _processor_seconds() -> float:
+    """Return what this process and those it waited for have computed: load leaves it as it is."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _land(root: Path, url: str, rows: int) -> None:
