@@ -50,13 +50,15 @@ class SlotLimits(_Declared):
     """What the source may keep for us while we are away."""
 
     wal_alarm_mb: int = Field(
-        default=1024, ge=1, description="Retained log, in MiB, from which status and metrics warn."
+        default=1024,
+        ge=1,
+        description="Retained log, in MiB, from which `lavra stream status` warns.",
     )
     wal_limit_mb: int = Field(
         default=8192,
         ge=1,
-        description="Retained log, in MiB, at which the slot is dropped to save the source: the "
-        "tables are then loaded anew.",
+        description="Retained log, in MiB, above which a stream that starts drops its slot, to "
+        "save the source, and loads its tables anew.",
     )
 
 
