@@ -69,7 +69,7 @@ def _measure(root: Path, options: argparse.Namespace) -> None:
     source.start()
     with psycopg.connect(source.url(), autocommit=True) as connection:
         connection.execute(_TABLE)
-        connection.execute(_ROWS.format(1, options.rows))  # type: ignore[call-overload]
+        connection.execute(_ROWS.format(1, options.rows))
         started = time.monotonic()
         with connection.cursor().copy("copy orders to stdout") as copy:
             for _ in copy:
@@ -100,7 +100,7 @@ def _measure(root: Path, options: argparse.Namespace) -> None:
             if written < elapsed * options.rate:
                 first = options.rows + 1 + written // 2
                 # Half inserts, half updates, in transactions of 500 changes.
-                connection.execute(_ROWS.format(first, first + 249))  # type: ignore[call-overload]
+                connection.execute(_ROWS.format(first, first + 249))
                 connection.execute(
                     "update orders set status = 'paid', updated = now() "
                     "where id between %s and %s", (first - 250, first - 1),
