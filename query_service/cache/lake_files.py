@@ -43,8 +43,9 @@ class TableFiles:
     Attributes:
         columns: Ids, names, types and defaults of the columns, as the metadata hold them.
         data_files: In row order.
-        whole_key: Set when the table cannot be read file by file (it has inlined rows).
-        bytes: Size of all its data files.
+        whole_key: Set when the table cannot be read file by file (it has inlined rows, or is a
+            view).
+        bytes: Size of all its data files; 0 of a view.
     """
 
     columns: list[list[Any]]
@@ -104,9 +105,7 @@ def _table_files(
         {"schema": table.physical_schema, "table": table.physical_table, "at": at},
     ).fetchone()
     if found is None:
-        raise CatalogError(
-            f"{table.physical_schema}.{table.physical_table} is not in snapshot {at}."
-        )
+        return _view(connection, table, at)
     table_id, uuid, schema_path, schema_relative, table_path, table_relative = found
     folder = _below(_below(root, schema_path, schema_relative), table_path, table_relative)
     columns = connection.execute(
@@ -149,6 +148,29 @@ def _table_files(
         data_files=files,
         whole_key=[uuid, at] if inlined else None,
         bytes=sum(file.bytes for file in files),
+    )
+
+
+def _view(connection: psycopg.Connection, table: ReleaseTable, at: int) -> TableFiles:
+    """Return a view, whose rows are those of its query at the snapshot."""
+    found = connection.execute(
+        sql.SQL(
+            "select v.view_uuid::text, v.sql from {0}.ducklake_view v "
+            "join {0}.ducklake_schema s using (schema_id) "
+            "where s.schema_name = %(schema)s and v.view_name = %(view)s "
+            "and s.begin_snapshot <= %(at)s and coalesce(s.end_snapshot > %(at)s, true) "
+            "and v.begin_snapshot <= %(at)s and coalesce(v.end_snapshot > %(at)s, true)"
+        ).format(_SCHEMA),
+        {"schema": table.physical_schema, "view": table.physical_table, "at": at},
+    ).fetchone()
+    if found is None:
+        raise CatalogError(
+            f"{table.physical_schema}.{table.physical_table} is not in snapshot {at}."
+        )
+    # Its columns are its query's and may follow those of what it reads, so they hold for this
+    # snapshot alone.
+    return TableFiles(
+        columns=[[0, *found, at, None]], data_files=[], whole_key=[found[0], at], bytes=0
     )
 
 
