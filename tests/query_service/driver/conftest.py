@@ -17,7 +17,7 @@ from toy_service import ToyService, running
 from tests.query_service.conftest import close_lake, make_lake, serving
 
 collect_ignore = ["sqlalchemy_suite"]
-"""A plugin of SQLAlchemy's takes over whatever runs beside it: its suite has processes of its own."""
+"""SQLAlchemy's plugin takes over what runs beside it: its suite has processes of its own."""
 
 
 @pytest.fixture
