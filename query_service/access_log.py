@@ -124,6 +124,7 @@ class AccessLog:
                 environment=record.environment,
                 snapshot=record.snapshot,
                 tables=list(record.tables) or None,
+                columns=list(record.columns) or None,
                 row_count=record.row_count,
                 bytes=record.bytes_out,
                 duration_ms=round((time.monotonic() - record.began) * 1000, 3),

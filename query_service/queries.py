@@ -50,6 +50,7 @@ class QueryRecord:
         error: The code it failed with.
         waiter: What it waits for, if it waits.
         tables: The tables it read, as "schema.table"; known once it has begun to answer.
+        columns: What it read of them, as "schema.table.column".
         trace_parent: The caller's span, if it sent one.
         client: The address that it came from.
         logged: Whether the access log has it.
@@ -68,6 +69,7 @@ class QueryRecord:
     error: str | None = None
     waiter: Waiter | None = None
     tables: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
     trace_parent: str | None = field(default_factory=TRACE_PARENT.get)
     client: str | None = None
     logged: bool = False

@@ -31,6 +31,7 @@ class Entry:
     tables: tuple[str, ...]
     row_count: int
     truncated: bool
+    columns: tuple[str, ...] = ()
 
 
 def normalise(sql: str) -> str:

@@ -33,6 +33,7 @@ class Run:
         self._deadline = deadline
         self.held: list[bytes] = []
         self.tables: tuple[str, ...] = ()
+        self.columns: tuple[str, ...] = ()
         self.finished: Finished | None = None
 
     async def read(self, most_bytes: int) -> None:
@@ -47,12 +48,12 @@ class Run:
                 async for event in self._events:
                     match event:
                         case Whole(started, data, finished):
-                            self.tables = started.tables
+                            self.tables, self.columns = started.tables, started.columns
                             self.held.append(data)
                             self.finished = finished
                             return
-                        case Started(tables):
-                            self.tables = tables
+                        case Started(tables, columns):
+                            self.tables, self.columns = tables, columns
                         case Chunk(data):
                             self.held.append(data)
                             size += len(data)

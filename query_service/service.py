@@ -231,6 +231,7 @@ class QueryService:
             await resources.enter_async_context(contextlib.aclosing(events))
             run = Run(events, query.deadline)
             await run.read(HELD_BYTES)
+            query.record.columns = run.columns
             query.record.enter("send")
             if not run.finished:
                 answer = query.headed(run.tables, None, cached=False)
@@ -239,7 +240,7 @@ class QueryService:
                 return answer
             entry = Entry(
                 query.loaded.id, run.take(), run.tables,
-                run.finished.row_count, run.finished.truncated,
+                run.finished.row_count, run.finished.truncated, run.columns,
             )  # fmt: skip
             if key:
                 self._cache.put(key, entry)
@@ -254,6 +255,7 @@ class QueryService:
 
     def _from_entry(self, query: _Query, entry: Entry) -> Answer:
         query.record.cached = True
+        query.record.columns = entry.columns
         return query.whole(entry, cached=True)
 
     def _ended(self, record: QueryRecord, error: BaseException | None) -> bool:

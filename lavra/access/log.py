@@ -33,7 +33,7 @@ class Entry:
         caller, kind, key_id: Who; None when nobody was proven.
         client: The address that the request came from.
         route: Method and path of a refusal, without the query string.
-        columns: "schema.table.column" read, where the engine tells.
+        columns: "schema.table.column" read.
         bytes: Of the answer, before compression.
         duration_ms: From request to end of answer.
         sql, sql_sha256: By ``LAVRA_ACCESS_LOG_SQL`` the text, or only its digest.

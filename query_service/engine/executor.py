@@ -93,7 +93,7 @@ class Executor:
                 row_count += batch.num_rows
                 if not started:
                     started = True
-                    yield Started(plan.tables)
+                    yield Started(plan.tables, plan.columns)
                     yield Chunk(encoder.begin())
                 if batch.num_rows:
                     for part in encoder.encode(batch):
@@ -103,7 +103,7 @@ class Executor:
         finally:
             del stream  # ends the query's tasks at once, when it was cut short
         if not started:
-            yield Started(plan.tables)
+            yield Started(plan.tables, plan.columns)
             yield Chunk(encoder.begin())
         yield Chunk(encoder.end(row_count, truncated=truncated))
         yield Finished(row_count, truncated)

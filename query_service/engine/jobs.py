@@ -33,9 +33,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Started:
-    """The query is planned and its first batch computed; ``tables`` are "schema.table" read."""
+    """The query is planned and its first batch computed.
+
+    ``tables`` are "schema.table" read, ``columns`` "schema.table.column".
+    """
 
     tables: tuple[str, ...]
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from datafusion.object_store import GoogleCloud
 from query_service.cache.release_file import CachedTable, read_release_file
 from query_service.cache.segments import open_segment
 from query_service.cache.statistics import BatchStatistics
+from query_service.engine.columns_read import columns_read
 from query_service.engine.pruning import TableKey, batches_needed
 from query_service.engine.system_views import SYSTEM_SCHEMA, system_views
 from query_service.result_cache import is_volatile
@@ -72,11 +73,13 @@ class Plan:
         frame: DataFusion's DataFrame.
         schema: Of its rows.
         tables: The tables that it reads, as "schema.table".
+        columns: What it reads of them, as "schema.table.column".
     """
 
     frame: Any
     schema: pa.Schema
     tables: tuple[str, ...]
+    columns: tuple[str, ...]
 
 
 class ReleaseSession:
@@ -121,6 +124,7 @@ class ReleaseSession:
         for context in (self._context, self._executing, self._copying):
             bucket.register(context)
         tables = read_release_file(release_file)
+        self._columns = {table.name: tuple(table.schema.names) for table in tables}
         catalog = Catalog.memory_catalog(self._context)
         self._schemas: dict[str, _ReleaseSchema] = {}
         for schema_name in sorted({table.schema_name for table in tables}):
@@ -141,7 +145,8 @@ class ReleaseSession:
         """
         named = [f"{name} {value.type} {value!r}" for name, value in sorted(parameters.items())]
         key = "\0".join((sql, *named))
-        keeps = len(key) <= KEPT_SQL and _SELECTS.match(sql) and not is_volatile(sql)
+        selects = _SELECTS.match(sql)
+        keeps = selects and len(key) <= KEPT_SQL and not is_volatile(sql)
         found = self._plans.get(key)
         if found:
             self._plans.move_to_end(key)
@@ -149,11 +154,14 @@ class ReleaseSession:
         self._tables_read.clear()
         frame = self._context.sql_with_options(sql, _READ_ONLY, param_values=parameters)
         schema = frame.schema()
-        if _SELECTS.match(sql):
+        read: tuple[str, ...] = ()
+        if selects:
             optimized = self._optimized(frame, sql, parameters)
             context = self._copying if _only_copies(optimized) else self._executing
             frame = context.create_dataframe_from_logical_plan(optimized)
-        made = Plan(frame, schema, tuple(sorted(self._tables_read)))
+            tables = {name: self._columns[name] for name in self._tables_read}
+            read = columns_read(optimized.display_indent(), tables)
+        made = Plan(frame, schema, tuple(sorted(self._tables_read)), read)
         if keeps:
             self._plans[key] = made
             if len(self._plans) > KEPT_PLANS:
@@ -317,7 +325,8 @@ def scanned_table(held: CachedTable, batches: list[pa.RecordBatch], bucket: Buck
     parts = []
     for number, urls in enumerate(held.scanned):
         quoted = ", ".join("'" + url.replace("'", "''") + "'" for url in urls)
-        parts.append(f"scanned_{number}")
+        # Plans show this name, and so say which table was scanned.
+        parts.append('"' + f"{number} {held.name}".replace('"', '""') + '"')
         holder.sql(f"CREATE EXTERNAL TABLE {parts[-1]} STORED AS PARQUET LOCATION ({quoted})")
     if batches:
         parts.append("held")

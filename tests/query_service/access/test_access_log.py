@@ -30,7 +30,6 @@ from tests.conftest import free_port
 from tests.query_service.conftest import Lake, query, serving, wait_until
 
 LAVRA = str(Path(sys.executable).parent / "lavra")
-QUERIES = 10_000
 CLIENTS = 4
 
 
@@ -62,11 +61,13 @@ def serve(lake: Lake, port: int) -> subprocess.Popen[bytes]:
     return process
 
 
-def ask_many(port: int, number: int, answered: list[str], enough: threading.Event) -> None:
+def ask_many(
+    port: int, numbers: range, half: int, answered: list[str], enough: threading.Event
+) -> None:
     """Ask until the service is gone; note the id of each query whose whole answer came."""
     # Not httpx: in 10,000 queries it would take most of the time.
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as client:
-        for count in range(number, QUERIES, CLIENTS):
+        for count in numbers:
             try:
                 client.request("POST", "/v1/sql", json.dumps({"sql": f"select {count % 50} as n"}))
                 answer = client.getresponse()
@@ -75,11 +76,12 @@ def ask_many(port: int, number: int, answered: list[str], enough: threading.Even
                 return
             assert rows == [[count % 50]]
             answered.append(answer.headers["X-Lavra-Query-Id"])
-            if len(answered) > QUERIES // 4:
+            if len(answered) >= half:
                 enough.set()
 
 
-def test_a_kill_loses_no_answered_query(lake: Lake) -> None:
+@pytest.mark.parametrize("queries", [2_000, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_a_kill_loses_no_answered_query(lake: Lake, queries: int) -> None:
     lake.duck.execute("create table lake.gold_test.t as select 1 as id")
     lake.release()
     port = free_port()
@@ -87,7 +89,11 @@ def test_a_kill_loses_no_answered_query(lake: Lake) -> None:
     answered: list[str] = []
     enough = threading.Event()
     threads = [
-        threading.Thread(target=ask_many, args=(port, n, answered, enough)) for n in range(CLIENTS)
+        threading.Thread(
+            target=ask_many,
+            args=(port, range(n, queries, CLIENTS), queries // 2, answered, enough),
+        )
+        for n in range(CLIENTS)
     ]
     for thread in threads:
         thread.start()
@@ -99,7 +105,7 @@ def test_a_kill_loses_no_answered_query(lake: Lake) -> None:
         process.wait()
         for thread in threads:
             thread.join()
-    assert QUERIES // 4 < len(answered) < QUERIES
+    assert queries // 2 <= len(answered) < queries
 
     process = serve(lake, port)  # it ships what the killed one left
     try:
@@ -143,6 +149,7 @@ def test_an_entry_says_who_asked_what(lake: Lake) -> None:
         "127.0.0.1",
     )
     assert (first["tables"], first["row_count"], first["cached"]) == (["gold_test.t"], 1, False)
+    assert [e["columns"] for e in (first, again, stream)] == [None, None, ["gold_test.t.id"]]
     assert first["duration_ms"] > 0  # type: ignore[operator]
     assert again["cached"] is True
     assert (stream["bytes"], stream["row_count"]) == (len(streamed.content), 400_000)

@@ -153,3 +153,29 @@ def test_few_threads_share_a_joins_smaller_side(tmp_path: Path) -> None:
         assert ask(session, sql) == [(table.num_rows,)]
         physical = session.plan(sql, {}).frame.execution_plan().display_indent()
         assert f"HashJoinExec: mode={mode}" in physical
+
+
+@pytest.mark.parametrize(
+    ("sql", "columns"),
+    [
+        ("select * from gold_test.t", ["id", "name"]),
+        ("select max(id) from gold_test.t", ["id"]),
+        ("select count(*) from gold_test.t", []),
+        ("select count(*) from gold_test.t where name = 'n1'", ["name"]),
+        ("select a.name as id from gold_test.t as a order by a.name", ["name"]),
+        ("select 1 as x where exists (select 1 from gold_test.t where id > 5)", ["id"]),
+        ("select (select max(name) from gold_test.t) as m", ["name"]),
+        ("with c as (select * from gold_test.t) select c.id from c limit 1", ["id"]),
+        ("select id from gold_test.t union all select length(name) from gold_test.t",
+         ["id", "name"]),
+        ("select 'TableScan: gold_test.t projection=[name]' as lie", []),
+        ("select id from gold_test.t where false", []),
+        ("explain select id from gold_test.t", []),
+    ],
+)  # fmt: skip
+def test_a_plan_says_which_columns_it_reads(
+    session: ReleaseSession, sql: str, columns: list[str]
+) -> None:
+    for _ in range(2):  # planned, and kept
+        found = session.plan(sql, bind(None)).columns
+        assert list(found) == [f"gold_test.t.{name}" for name in columns]
