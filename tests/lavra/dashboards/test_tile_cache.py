@@ -9,7 +9,7 @@ import httpx
 from lavra.dashboards.client import SupersetClient
 from lavra.dashboards.superset import Credentials
 from query_service.result_cache import VOLATILE
-from tests.lavra.dashboards.conftest import GOLD, REPOSITORY, RunningSuperset, note_audits
+from tests.lavra.dashboards.conftest import GOLD, REPOSITORY, UI_TABLE, RunningSuperset, note_audits
 from tests.query_service.conftest import wait_until
 
 BO = Credentials("bo", "a-person-of-this-test")
@@ -72,7 +72,7 @@ def test_a_tile_is_kept_until_the_next_release_and_for_one_person(
             "insert into lake.gold_commerce.fct_orders "
             "select * replace (1000000 as order_id) from lake.gold_commerce.fct_orders limit 1"
         )
-        tables = [("gold_commerce", name) for name in GOLD]
+        tables = [*(("gold_commerce", name) for name in GOLD), ("gold_test", UI_TABLE)]
         release = lake.release(tables=tables)
         note_audits(lake, release)
         wait_until(lambda: _served(running) == str(release))
