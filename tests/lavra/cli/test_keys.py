@@ -101,7 +101,7 @@ def test_the_record_is_shown_newest_first_by_who_when_and_what(here: Catalog) ->
     assert [e["code"] for e in told("access", "log", "--refused")] == ["unauthenticated"]
     assert len(told("access", "log", "-n", "1")) == 1
     shown = call("access", "log").split()
-    assert {"10.0.0.9", "unauthenticated", "key:ana"} <= set(shown)
+    assert {"10.0.0.9", "refusal", "key:ana"} <= set(shown)
 
 
 @pytest.mark.parametrize(
