@@ -35,7 +35,7 @@ def columns_read(plan: str, tables: Mapping[str, tuple[str, ...]]) -> tuple[str,
             read: set[str] = set(names)
         else:
             read = set(listed.split(", ")) if listed else set()
-            if not read <= set(names):  # a name has a comma or a bracket: rather too many
+            if any(", " in name or "]" in name for name in names):  # rather too many than too few
                 read = {name for name in names if name in scan[0]}
         found |= {f"{table}.{name}" for name in read}
     return tuple(sorted(found))

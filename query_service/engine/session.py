@@ -154,13 +154,14 @@ class ReleaseSession:
         self._tables_read.clear()
         frame = self._context.sql_with_options(sql, _READ_ONLY, param_values=parameters)
         schema = frame.schema()
-        read: tuple[str, ...] = ()
         if selects:
             optimized = self._optimized(frame, sql, parameters)
             context = self._copying if _only_copies(optimized) else self._executing
             frame = context.create_dataframe_from_logical_plan(optimized)
-            tables = {name: self._columns[name] for name in self._tables_read}
-            read = columns_read(optimized.display_indent(), tables)
+        else:  # EXPLAIN, which may read as well
+            optimized = frame.optimized_logical_plan()
+        tables = {name: self._columns[name] for name in self._tables_read}
+        read = columns_read(optimized.display_indent(), tables)
         made = Plan(frame, schema, tuple(sorted(self._tables_read)), read)
         if keeps:
             self._plans[key] = made

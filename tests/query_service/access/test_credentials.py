@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import httpx
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from lavra.access.keys import KEY, list_keys, revoke_key, rotate_key
 from lavra.errors import AccessError
 from query_service import issuers
-from tests.query_service.access.conftest import Closed, rsa_key
+from tests.query_service.access.conftest import AUDIENCE, Closed, rsa_key
 from tests.query_service.conftest import wait_until
 
 
@@ -102,6 +103,27 @@ def test_tokens_of_every_good_kind(closed: Closed, monkeypatch: pytest.MonkeyPat
         else:
             token = issuer.token(key_id, algorithm=algorithm)
         assert closed.bearer(token).status_code == 200, algorithm
+
+
+def test_clocks_may_differ_by_a_minute(closed: Closed) -> None:
+    now = int(time.time())
+    token = closed.issuer.token
+    assert closed.bearer(token(exp=now - 30)).status_code == 200
+    assert closed.bearer(token(nbf=now + 30, iat=now + 30)).status_code == 200
+    assert closed.bearer(token(exp=now - 90)).status_code == 401
+    assert closed.bearer(token(nbf=now + 90)).status_code == 401
+
+
+def test_a_token_as_google_makes_them(closed: Closed) -> None:
+    """The claims of an identity token of a service account, as Cloud Run's documentation lists."""
+    google = {
+        "aud": AUDIENCE, "azp": "113774264463038321964", "sub": "113774264463038321964",
+        "email": "reports@acme-lake.iam.gserviceaccount.com", "email_verified": True,
+        "roles": None,
+    }  # fmt: skip
+    assert whoami(closed, closed.issuer.token(**google)) == {"caller": google["email"]}
+    for wrong in ({"email_verified": False}, {"aud": "https://another.example"}, {"email": None}):
+        assert closed.bearer(closed.issuer.token(**google | wrong)).status_code == 401, wrong
 
 
 def test_an_issuer_may_change_its_keys(closed: Closed, monkeypatch: pytest.MonkeyPatch) -> None:

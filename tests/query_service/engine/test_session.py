@@ -170,7 +170,7 @@ def test_few_threads_share_a_joins_smaller_side(tmp_path: Path) -> None:
          ["id", "name"]),
         ("select 'TableScan: gold_test.t projection=[name]' as lie", []),
         ("select id from gold_test.t where false", []),
-        ("explain select id from gold_test.t", []),
+        ("explain analyze select id from gold_test.t", ["id"]),
     ],
 )  # fmt: skip
 def test_a_plan_says_which_columns_it_reads(
@@ -179,3 +179,15 @@ def test_a_plan_says_which_columns_it_reads(
     for _ in range(2):  # planned, and kept
         found = session.plan(sql, bind(None)).columns
         assert list(found) == [f"gold_test.t.{name}" for name in columns]
+
+
+def test_a_column_whose_name_looks_like_two_is_not_left_out(tmp_path: Path) -> None:
+    rows = pa.table({"a": [1], "b": [2], "a, b": [3], "c]": [4]})
+    schema = servable_schema(rows.schema)
+    write_segment(tmp_path / "t.seg", schema, rows.to_batches())
+    held = CachedTable("gold_test", "t", schema, (str(tmp_path / "t.seg"),), 1, 1)
+    write_release_file(tmp_path / "release.json", [held])
+    session = ReleaseSession(tmp_path / "release.json", RuntimeEnvBuilder(), 2)
+    for column in rows.schema.names:
+        read = session.plan(f'select "{column}" from gold_test.t', bind(None)).columns
+        assert f"gold_test.t.{column}" in read
