@@ -83,6 +83,29 @@ def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
     _keep_limits()
 
 
+class _LogWithoutCookies:
+    """Keeps answers to the browser's event log from setting cookies.
+
+    The login page sends its events as nobody while it is left; that answer, arriving after the
+    login's, would put nobody's session over the user's, who would have to log in again.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        if environ.get("PATH_INFO") != "/superset/log/":
+            return self._app(environ, start_response)
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            kept = [header for header in headers if header[0].lower() != "set-cookie"]
+            return start_response(status, kept, *rest)
+
+        return self._app(environ, start)
+
+
+ADDITIONAL_MIDDLEWARE = [_LogWithoutCookies]
+
 CACHE_CONFIG = {"CACHE_TYPE": "NullCache"}
 # A dashboard that reloads by itself asks again, and takes a kept tile while there is no release.
 DASHBOARD_AUTO_REFRESH_MODE = "fetch"

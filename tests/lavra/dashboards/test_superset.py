@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from lavra.dashboards import superset
@@ -32,6 +33,15 @@ def test_the_service_knows_which_user_asked(running_superset: RunningSuperset) -
 
     # Without the signature it would be the loopback caller, whom this service lets in as well.
     wait_until(lambda: ("superset", "admin") in recorded())
+
+
+def test_an_event_of_nobody_takes_no_session_away(running_superset: RunningSuperset) -> None:
+    """The login page's last event may be answered after the login."""
+    with httpx.Client(base_url=running_superset.url, trust_env=False) as browser:
+        assert "set-cookie" in browser.get("/login/").headers
+        event = browser.post("/superset/log/?explode=events", data={"events": "[]"})
+    assert event.is_redirect
+    assert "set-cookie" not in event.headers
 
 
 def test_bootstrap_says_what_it_did_and_skips_it_next_time(

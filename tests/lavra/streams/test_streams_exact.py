@@ -154,7 +154,7 @@ def killed_at_random(
 
 
 def test_killed_at_random(follow: Follow, zygote: Callable[[Followed], Zygote]) -> None:
-    killed_at_random(follow, zygote, 3, 1)
+    killed_at_random(follow, zygote, 2, 1)
 
 
 @pytest.mark.soak

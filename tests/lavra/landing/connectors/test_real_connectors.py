@@ -76,6 +76,7 @@ def silver(lander: ConnectorLander, stream: str) -> list[tuple[Any, ...]]:
     return [row[0] for row in rows]
 
 
+@pytest.mark.soak
 def test_a_manifest_reads_pages_through_limits_and_faults(real: ConnectorLander) -> None:
     with serve(TicketsApi(1_500, days=3)) as api:
         first = real.land(config(api), STREAM, source=MANIFEST)
