@@ -100,6 +100,22 @@ def folder_of(name: str, lock: Path, root: Path | None) -> Path:
     return kept.expanduser().absolute() / f"{name}-{digest}"
 
 
+def own_program(name: str) -> str:
+    """Return the path of a program of this Python's own environment, or one on the PATH.
+
+    Raises:
+        ProcessError: it is not installed.
+    """
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if not found:
+        raise ProcessError(
+            f"The program {name} is not installed.",
+            remedy="Install lavra[all]; see `lavra doctor`.",
+        )
+    return found
+
+
 def find_uv(what: str, extra: str) -> str:
     """Return uv's program.
 

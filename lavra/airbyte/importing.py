@@ -11,6 +11,7 @@ import yaml
 from lavra.airbyte.fields import is_mask
 from lavra.airbyte.observed import normal_cron
 from lavra.landing.connections import NATIVE
+from lavra.landing.schema import REFERENCE
 
 if TYPE_CHECKING:
     from lavra.airbyte.server import AirbyteServer
@@ -76,7 +77,7 @@ def import_workspace(server: AirbyteServer, owner: str) -> Imported:
         if manifest:
             files[f"manifests/{written['source']['connector']}.yaml"] = _text(manifest)
         path = f"connections/{name}.yaml"
-        files[path] = _text(written)
+        files[path] = REFERENCE + _text(written)
         if found:
             secrets[path] = tuple(found)
     return Imported(files, secrets, tuple(notes))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -11,8 +11,6 @@ import typer
 from lavra.cli import access_policy
 from lavra.cli.console import print_json, print_table
 from lavra.errors import AccessError
-
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def register(app: typer.Typer) -> None:
@@ -74,9 +72,10 @@ def _what(entry: dict[str, object]) -> str:
 
 
 def _moment(text: str) -> datetime:
-    ago = re.fullmatch(r"([1-9]\d{0,4})([mhdw])", text)
-    if ago:
-        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    from lavra.durations import parse_duration  # noqa: PLC0415
+
+    with suppress(ValueError):
+        return datetime.now(UTC) - parse_duration(text)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:

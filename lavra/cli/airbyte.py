@@ -78,6 +78,7 @@ def import_(
 ) -> None:
     """Write airbyte/*.yaml from what the workspace has; secrets become references."""
     from lavra.airbyte.importing import import_workspace  # noqa: PLC0415
+    from lavra.landing.schema import write_schema  # noqa: PLC0415
 
     settings, server, _ = _open()
     imported = import_workspace(server, owner)
@@ -88,6 +89,8 @@ def import_(
             f"{', '.join(exist)} exist in {root} already.",
             remedy="Move them away, or say --force.",
         )
+    if imported.files:
+        write_schema(settings.project)
     for path, text in imported.files.items():
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)

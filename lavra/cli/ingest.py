@@ -132,8 +132,7 @@ def status(connections: Names = None, as_json: AsJson = False) -> None:
                 f"{one.namespace}.{one.stream}", one.sync_mode,
                 f"{one.landed_at.astimezone(dt.UTC):%Y-%m-%d %H:%M}" if one.landed_at else "never",
                 f"{one.row_count:,}", _size(one.bytes),
-                {None: "", True: "yes", False: "no"}[one.is_fresh],
-                f"{one.last_status}: {one.last_error}" if one.last_error else one.last_status,
+                one.freshness_shown, one.last_run_shown,
             )
             for one in statuses
         ],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,12 +10,11 @@ from lavra.cli.console import err, out, print_json, print_table
 from lavra.errors import AccessError
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from lavra.access.keys import ApiKey
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def register(app: typer.Typer) -> None:
@@ -142,12 +139,18 @@ def _show(key: ApiKey, text: str, *, as_json: bool) -> None:
 
 
 def _lifetime(text: str) -> timedelta | None:
+    from lavra.durations import parse_duration  # noqa: PLC0415
+
     if text == "never":
         return None
-    found = re.fullmatch(r"([1-9]\d{0,4})([mhdw])", text)
-    if not found:
-        raise AccessError(f"{text!r} is no time.", remedy="Use 30m, 12h, 90d, 52w or never.")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    remedy = "Use 30m, 12h, 90d, 52w or never."
+    try:
+        lifetime = parse_duration(text)
+    except ValueError as error:
+        raise AccessError(f"{text!r} is no time.", remedy=remedy) from error
+    if not lifetime:
+        raise AccessError(f"{text!r} is over at once.", remedy=remedy)
+    return lifetime
 
 
 def _time(moment: datetime | None) -> str:

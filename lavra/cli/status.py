@@ -93,10 +93,8 @@ def _print_streams(streams: list[dict[str, Any]]) -> None:
                 f"{one['namespace']}.{one['stream']}",
                 f"{one['landed_at']:%Y-%m-%d %H:%M:%S} UTC" if one["landed_at"] else "never",
                 f"{one['row_count']:,}",
-                {None: "", True: "yes", False: "no"}[one["is_fresh"]],
-                f"{one['last_status']}: {one['last_error']}"
-                if one["last_error"]
-                else one["last_status"],
+                one["freshness_shown"],
+                one["last_run_shown"],
             )
             for one in streams
         ],
@@ -104,7 +102,7 @@ def _print_streams(streams: list[dict[str, Any]]) -> None:
     )
     for one in streams:
         for change in one["schema_changes"]:
-            what = f"{change['from']} became {change['to']}"
+            what = f"was {change['from']}, is {change['to']}" if change["to"] else change["change"]
             said = {"added": f"is new ({change['to']})", "removed": "is gone"}
             out.print(
                 f"{one['namespace']}.{one['stream']}: column {change['column']} "

@@ -24,9 +24,9 @@ from pydantic import (
     model_validator,
 )
 
+from lavra.durations import Duration
 from lavra.errors import ConfigurationError
 from lavra.landing.csv_source import CsvOptions
-from lavra.landing.durations import Duration
 from lavra.landing.schedule import Schedule
 from lavra.landing.schema import needs_cursor, needs_key, retains_appended
 from lavra.landing.types import parse_type, type_pattern

@@ -175,8 +175,18 @@ def begin_sync(
     stream: str,
     sync_mode: str,
     new_generation: bool,
+    run_id: int | None = None,
 ) -> Sync:
     """Record that a sync begins, before it writes its first file.
+
+    Args:
+        catalog: Holds the manifest.
+        connection_name: Whose stream it is.
+        namespace: Of the stream in Bronze.
+        stream: Its name.
+        sync_mode: As declared.
+        new_generation: Whether what it lands is to replace what was there.
+        run_id: The first sync of the run that this one goes on with; None when it is the first.
 
     Raises:
         ConfigurationError: the stream's place in Bronze belongs to another connection.
@@ -201,7 +211,7 @@ def begin_sync(
             )
         if new_generation or generation == 0:
             generation += 1
-        return _insert_sync(connection, namespace, stream, sync_mode, generation)
+        return _insert_sync(connection, namespace, stream, sync_mode, generation, run_id=run_id)
 
 
 def commit_sync(catalog: Catalog, sync: Sync, outcome: SyncOutcome) -> None:
@@ -333,16 +343,23 @@ def _shapes(connection: psycopg.Connection, numbers: set[int]) -> dict[int, Shap
 
 
 def _insert_sync(
-    connection: psycopg.Connection, namespace: str, stream: str, sync_mode: str, generation: int
+    connection: psycopg.Connection,
+    namespace: str,
+    stream: str,
+    sync_mode: str,
+    generation: int,
+    *,
+    run_id: int | None = None,
 ) -> Sync:
     started_at = dt.datetime.now(dt.UTC)
     while True:
         prefix = file_prefix(namespace, stream, started_at)
         row = connection.execute(
             "insert into lavra.landing_sync "
-            "(namespace, stream, sync_mode, generation_id, file_prefix, started_at) "
-            "values (%s, %s, %s, %s, %s, %s) on conflict (file_prefix) do nothing returning id",
-            (namespace, stream, sync_mode, generation, prefix, started_at),
+            "(namespace, stream, sync_mode, generation_id, file_prefix, started_at, run_id) "
+            "values (%s, %s, %s, %s, %s, %s, %s) "
+            "on conflict (file_prefix) do nothing returning id",
+            (namespace, stream, sync_mode, generation, prefix, started_at, run_id),
         ).fetchone()
         if row:
             return Sync(row[0], namespace, stream, generation, prefix, started_at)

@@ -13,6 +13,9 @@ from typing import Any
 FILE = Path("airbyte") / "connection.schema.json"
 """Below the project; a connection names it in its first line (docs/ingestion.md)."""
 
+REFERENCE = f"# yaml-language-server: $schema=../{FILE.name}\n"
+"""That line."""
+
 
 def needs_cursor() -> dict[str, Any]:
     """Return the rule that an incremental stream has a cursor."""
@@ -45,11 +48,16 @@ def connection_schema() -> dict[str, Any]:
     } | Connection.model_json_schema()
 
 
+def schema_text() -> str:
+    """Return that schema as its file holds it."""
+    return json.dumps(connection_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
 def write_schema(project: Path) -> Path:
     """Write the schema into a project and return its path."""
     path = project / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(connection_schema(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    path.write_text(schema_text(), "utf-8")
     return path
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lavra.durations import format_duration
+
 if TYPE_CHECKING:
     from lavra.catalog import Catalog
     from lavra.landing.connections import Connection
@@ -24,9 +26,9 @@ class StreamStatus:
         file_count: Their number.
         last_status: Of the newest sync: running, succeeded, failed or abandoned (it crashed).
         last_error: Why the newest sync failed.
-        last_row_count: Rows that the newest complete sync landed.
-        misfit_count: Values of the newest complete sync that landed as null.
-        schema_changes: Of the newest sync that had some, with its time under ``at``.
+        last_row_count: Rows that the newest run to land something landed, in all its checkpoints.
+        misfit_count: Values of that run that landed as null.
+        schema_changes: Of the newest run that had some, with its time under ``at``.
         freshness: How old the newest landing may be, if that is declared.
         is_fresh: Whether it is younger; None without an expectation.
     """
@@ -47,6 +49,23 @@ class StreamStatus:
     freshness: dt.timedelta | None
     is_fresh: bool | None
 
+    @property
+    def freshness_shown(self) -> str:
+        """Whether it is as fresh as expected, and what is expected; empty without."""
+        if self.freshness is None:
+            return ""
+        return f"{'yes' if self.is_fresh else 'no'} (within {format_duration(self.freshness)})"
+
+    @property
+    def last_run_shown(self) -> str:
+        """How the last run went; what it landed, if it did."""
+        if self.last_error:
+            return f"{self.last_status}: {self.last_error}"
+        if self.last_status != "succeeded":
+            return self.last_status or ""
+        said = f"succeeded: {self.last_row_count or 0:,} rows"
+        return said + (f", {self.misfit_count:,} values null" if self.misfit_count else "")
+
 
 _QUERY = """
 select s.namespace, s.stream, s.landed_at, f.row_count, f.bytes, f.file_count,
@@ -63,14 +82,23 @@ left join lateral (
     where l.namespace = s.namespace and l.stream = s.stream and l.sync_mode <> 'compaction'
     order by id desc limit 1) l on true
 left join lateral (
-    select row_count, misfit_count from lavra.landing_sync g
-    where g.namespace = s.namespace and g.stream = s.stream and g.status = 'succeeded'
-      and g.sync_mode <> 'compaction'
-    order by id desc limit 1) g on true
+    select coalesce(run_id, id) as run_id from lavra.landing_sync n
+    where n.namespace = s.namespace and n.stream = s.stream and n.status = 'succeeded'
+      and n.sync_mode <> 'compaction' order by id desc limit 1) n on true
 left join lateral (
-    select ended_at, schema_changes from lavra.landing_sync c
+    select sum(row_count)::bigint as row_count, sum(misfit_count)::bigint as misfit_count
+    from lavra.landing_sync g where g.namespace = s.namespace and g.stream = s.stream
+      and g.status = 'succeeded' and g.id >= n.run_id and coalesce(g.run_id, g.id) = n.run_id
+    ) g on true
+left join lateral (
+    select coalesce(run_id, id) as run_id from lavra.landing_sync d
+    where d.namespace = s.namespace and d.stream = s.stream and d.status = 'succeeded'
+      and d.schema_changes <> '[]' order by id desc limit 1) d on true
+left join lateral (
+    select max(ended_at) as ended_at, jsonb_agg(change order by c.id, place) as schema_changes
+    from lavra.landing_sync c, jsonb_array_elements(c.schema_changes) with ordinality e(change, place)
     where c.namespace = s.namespace and c.stream = s.stream and c.status = 'succeeded'
-      and c.schema_changes <> '[]' order by id desc limit 1) c on true
+      and c.id >= d.run_id and coalesce(c.run_id, c.id) = d.run_id) c on true
 """  # noqa: E501
 
 

@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import available_timezones
 
+from lavra.environments import own_program
 from lavra.errors import LavraError, ProcessError
 from lavra.local.postgres_servers import server_pid
 from lavra.local.processes import check_port_free, marked_processes
@@ -112,13 +113,11 @@ def _packages() -> Iterator[Check]:
         level: Level = "warn" if group == "ingestion" else "fail"
         names = ", ".join(missing[group])
         yield Check(name, level, f"missing: {names}", "Install them: pip install 'lavra[all]'.")
-    if importlib.util.find_spec("sqlmesh") and not _script_found("sqlmesh"):
-        yield Check("sqlmesh", "fail", "its command is not found", "Reinstall sqlmesh.")
-
-
-def _script_found(name: str) -> bool:
-    beside = os.path.join(os.path.dirname(sys.executable), name)  # noqa: PTH118, PTH120
-    return os.path.exists(beside) or shutil.which(name) is not None  # noqa: PTH110
+    if importlib.util.find_spec("sqlmesh"):
+        try:
+            own_program("sqlmesh")
+        except ProcessError:
+            yield Check("sqlmesh", "fail", "its command is not found", "Reinstall sqlmesh.")
 
 
 def _time_zones() -> Check:

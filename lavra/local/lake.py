@@ -8,7 +8,6 @@ person is told that this goes on, and how it ended.
 from __future__ import annotations
 
 import importlib
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import httpx
 
 from lavra.catalog import Catalog, open_catalog
 from lavra.catalog.local_postgres import leave_all
+from lavra.environments import own_program
 from lavra.errors import ConfigurationError, ProcessError, ReleaseError
 from lavra.local.fingerprint import fingerprint, is_applied, mark_applied
 from lavra.local.steps import Step, StepRunner
@@ -179,7 +179,7 @@ class Lake:
             )
         plan = ["plan", "--auto-apply", "--no-prompts"]
         action = ["run"] if self.refreshes else plan
-        command = [_script("sqlmesh"), "-p", str(project), *action]
+        command = [own_program("sqlmesh"), "-p", str(project), *action]
         self.supervisor.run_program("models", command, self._environment())
         mark_applied(self.settings, self._digest)
         return self._released()
@@ -288,15 +288,3 @@ def _answers(url: str) -> bool:
         return httpx.get(url, timeout=2, trust_env=False).status_code == httpx.codes.OK
     except httpx.HTTPError:
         return False
-
-
-def _script(name: str) -> str:
-    """Return the path of a script of this Python's own environment."""
-    beside = Path(sys.executable).with_name(name)
-    found = str(beside) if beside.exists() else shutil.which(name)
-    if not found:
-        raise ProcessError(
-            f"The program {name} is not installed.",
-            remedy="Install lavra[all]; see `lavra doctor`.",
-        )
-    return found

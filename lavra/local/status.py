@@ -135,7 +135,12 @@ def _streams(settings: Settings, catalog: Catalog) -> list[dict[str, Any]]:
 
     statuses = stream_statuses(catalog, load_connections(settings.project))
     return [
-        asdict(one) | {"freshness_s": one.freshness.total_seconds() if one.freshness else None}
+        asdict(one)
+        | {
+            "freshness_s": one.freshness.total_seconds() if one.freshness else None,
+            "freshness_shown": one.freshness_shown,
+            "last_run_shown": one.last_run_shown,
+        }
         for one in statuses
     ]
 

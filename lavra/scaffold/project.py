@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from lavra.landing.schema import FILE as SCHEMA
+from lavra.landing.schema import schema_text
 from lavra.scaffold import naming
 from lavra.scaffold.dashboard import dashboard_files
 from lavra.scaffold.layers import models_of
@@ -74,6 +76,7 @@ def plan_project(
         ),
         "access/policy.yaml": render("access.yaml", title=naming.title(name)),
         **{source.path: source.yaml() for source in sources},
+        str(SCHEMA): schema_text(),
         "sqlmesh_project/config.py": render("config.py"),
         **{model.path: model.sql() for model in models},
         **{

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lavra.landing.schema import REFERENCE
 from lavra.scaffold import naming
 from lavra.scaffold.plan import TablePlan
 from lavra.scaffold.profile import ColumnProfile
@@ -46,7 +47,7 @@ class Source:
     def yaml(self) -> str:
         """Return the connection as ``lavra ingest`` reads it."""
         names = ", ".join(plain(plan.profile.path.name) for plan in self.plans)
-        return to_yaml(
+        return REFERENCE + to_yaml(
             {
                 "name": self.name,
                 "description": f"CSV files: {names}.",

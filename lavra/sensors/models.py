@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lavra.environments import own_program
 from lavra.errors import ProcessError
 
 if TYPE_CHECKING:
@@ -26,12 +24,8 @@ def run_models(settings: Settings) -> None:
     project = settings.project / "sqlmesh_project"
     if not project.is_dir():
         return
-    beside = Path(sys.executable).with_name("sqlmesh")
-    program = str(beside) if beside.exists() else shutil.which("sqlmesh")
-    if not program:
-        raise ProcessError("The program sqlmesh is not installed.", remedy="Install lavra[models].")
     done = subprocess.run(
-        [program, "-p", str(project), "run"],
+        [own_program("sqlmesh"), "-p", str(project), "run"],
         cwd=settings.project, check=False, capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode:

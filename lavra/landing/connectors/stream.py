@@ -135,6 +135,7 @@ class StreamLanding:
             stream.is_incremental and not self._replaces and connection.source.checkpoints
         )
         self._newest: Any = None
+        self._run_id: int | None = None
         self._parser = RecordParser(self._kinds, list(declared_columns(found)))
         self._reset()
 
@@ -287,7 +288,9 @@ class StreamLanding:
         self._sync = sync = begin_sync(
             place.catalog, connection_name=place.connection.name, namespace=self._namespace,
             stream=self.name, sync_mode=self.stream.sync_mode, new_generation=self._replaces,
+            run_id=self._run_id,
         )  # fmt: skip
+        self._run_id = self._run_id or sync.id
         self._writer = BronzeWriter(
             place.storage, sync.prefix, schema_of(self._parser.schema, list(self._kinds)),
             sync_id=sync.id, generation_id=sync.generation_id, extracted_at=sync.started_at,

@@ -19,9 +19,10 @@ def test_status_of_a_stream_over_its_life(source: psycopg.Connection, lander: La
     [fresh] = stream_statuses(lander.catalog, [declared])
     assert (fresh.row_count, fresh.file_count, fresh.last_status) == (2, 1, "succeeded")
     assert fresh.is_fresh is True
+    assert (fresh.freshness_shown, fresh.last_run_shown) == ("yes (within 1h)", "succeeded: 2 rows")
     later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=2)
     [stale] = stream_statuses(lander.catalog, [declared], now=later)
-    assert stale.is_fresh is False
+    assert stale.freshness_shown == "no (within 1h)"
     source.execute("alter table things add v int")
     lander.land()
     source.execute("drop table things")

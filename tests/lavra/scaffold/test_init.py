@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
+import yaml
 from csv_files import PRODUCTS, Init, WriteCsv
 from typer.testing import CliRunner, Result
 
@@ -33,6 +36,7 @@ def test_the_sample_becomes_a_project(tmp_path: Path) -> None:
     assert {
         ".gitignore",
         "README.md",
+        "airbyte/connection.schema.json",
         "airbyte/connections/files.yaml",
         "data/sales.csv",
         "lavra.toml",
@@ -47,6 +51,11 @@ def test_the_sample_becomes_a_project(tmp_path: Path) -> None:
     settings = load_settings(folder)
     assert (settings.name, settings.time_zone) == ("my_shop", "America/Sao_Paulo")
     assert [entry.name for entry in tmp_path.iterdir()] == ["My shop"]
+    connection = folder / "airbyte/connections/files.yaml"
+    first = connection.read_text().splitlines()[0]
+    named = first.removeprefix("# yaml-language-server: $schema=")
+    schema = json.loads((connection.parent / named).read_text())
+    jsonschema_rs.validate(schema, yaml.safe_load(connection.read_text()))
 
 
 def test_small_files_are_copied_and_big_ones_read_where_they_are(

@@ -8,7 +8,9 @@ import json
 import pytest
 
 from lavra.catalog import Catalog
+from lavra.landing.connections import Connection
 from lavra.landing.manifest import stream_state
+from lavra.landing.status import stream_statuses
 from tests.lavra.landing.connectors.conftest import INCREMENTAL, ConnectorLander
 
 
@@ -58,6 +60,23 @@ def test_a_crash_goes_on_from_the_last_state(connectors: ConnectorLander, catalo
     assert stream_state(catalog, "test", "things").state == {"stream_state": {"id": 4}}
     assert connectors.land(config, INCREMENTAL).error is None
     assert connectors.ids() == list(range(1, 11))
+
+
+def test_status_counts_all_checkpoints_of_a_run(
+    connectors: ConnectorLander, catalog: Catalog
+) -> None:
+    settings = {"connector_checkpoint_s": 0.0}
+    replace = {"1": {"price": "a lot", "extra": 1}, "9": {"price": "a lot"}}
+    config = {"count": 10, "every": 4, "replace": replace, "after": 6, "fault": "crash"}
+    result = connectors.land(config, INCREMENTAL, settings=settings)
+    assert (result.error, result.row_count, result.misfit_count) == (None, 10, 2)
+    declared = Connection.model_validate(connectors.declared(config, [{"name": "things"}]))
+    [one] = stream_statuses(catalog, [declared])
+    assert one.last_run_shown == "succeeded: 10 rows, 2 values null"
+    assert [change["column"] for change in one.schema_changes] == ["extra"]
+    connectors.land(config | {"count": 11}, INCREMENTAL, settings=settings)
+    [one] = stream_statuses(catalog, [declared])
+    assert (one.last_row_count, one.misfit_count, one.row_count) == (1, 0, 11)
 
 
 @pytest.mark.parametrize("fault", ["crash", "transient_error", "hang", "cut"])
