@@ -83,11 +83,12 @@ def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
     _keep_limits()
 
 
-class _LogWithoutCookies:
-    """Keeps answers to the browser's event log from setting cookies.
+class _EventsOfNobody:
+    """Keeps the browser's event log from taking a session away.
 
-    The login page sends its events as nobody while it is left; that answer, arriving after the
-    login's, would put nobody's session over the user's, who would have to log in again.
+    The login page sends its events as nobody while it is left. Superset sends those to the login
+    page, the browser follows, and if that answer arrives after the login's, its cookie puts nobody's
+    session over the user's, who would have to log in again. So they get no cookie and no redirect.
     """
 
     def __init__(self, app: Any) -> None:
@@ -96,15 +97,25 @@ class _LogWithoutCookies:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         if environ.get("PATH_INFO") != "/superset/log/":
             return self._app(environ, start_response)
+        redirects = False
 
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            nonlocal redirects
+            redirects = status.startswith("3")
+            if redirects:
+                return start_response("204 NO CONTENT", [], *rest)
             kept = [header for header in headers if header[0].lower() != "set-cookie"]
             return start_response(status, kept, *rest)
 
-        return self._app(environ, start)
+        answer = self._app(environ, start)
+        if redirects:
+            if hasattr(answer, "close"):
+                answer.close()
+            return []
+        return answer
 
 
-ADDITIONAL_MIDDLEWARE = [_LogWithoutCookies]
+ADDITIONAL_MIDDLEWARE = [_EventsOfNobody]
 
 CACHE_CONFIG = {"CACHE_TYPE": "NullCache"}
 # A dashboard that reloads by itself asks again, and takes a kept tile while there is no release.
