@@ -86,9 +86,9 @@ def FLASK_APP_MUTATOR(app: Any) -> None:  # noqa: N802 - Superset's name
 class _EventsOfNobody:
     """Keeps the browser's event log from taking a session away.
 
-    The login page sends its events as nobody while it is left. Superset sends those to the login
-    page, the browser follows, and if that answer arrives after the login's, its cookie puts nobody's
-    session over the user's, who would have to log in again. So they get no cookie and no redirect.
+    The login page sends its events as nobody while it is left. Superset sends those on to the login
+    page, and if that answer arrives after the login's, its cookie puts nobody's session over the
+    user's, who would have to log in again. So they get no cookie, and are sent nowhere.
     """
 
     def __init__(self, app: Any) -> None:
