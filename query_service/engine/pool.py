@@ -243,13 +243,18 @@ class ProcessPool:
             OSError: the machine has no descriptor left for it, or it took too long.
         """
         ours, theirs = socket.socketpair()
-        for end in (ours, theirs):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
-        with theirs:
+        try:
+            for end in (ours, theirs):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
             pid = await self._zygote.fork(theirs)
-        _, connection = await asyncio.get_running_loop().create_unix_connection(
-            EngineConnection, sock=ours
-        )
+            _, connection = await asyncio.get_running_loop().create_unix_connection(
+                EngineConnection, sock=ours
+            )
+        except BaseException:
+            ours.close()  # upon which an engine that was forked ends
+            raise
+        finally:
+            theirs.close()
         worker = _Worker(pid, connection)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):

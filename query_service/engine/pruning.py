@@ -12,7 +12,7 @@ stands in a subquery that the plan keeps as an expression, is left whole.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -45,7 +45,7 @@ def batches_needed(
     needed: dict[TableKey, pa.BooleanArray] = {}
     whole: set[TableKey] = set()
     seen = 0
-    for scan, predicates in _scans(plan, []):
+    for scan, predicates in filtered_scans(plan):
         seen += 1
         _, schema, table = scan.fqn()
         key = (schema or "", table)
@@ -65,7 +65,7 @@ def batches_needed(
     return {key: found.to_pylist() for key, found in needed.items()}
 
 
-def _scans(plan: Any, filters: list[Any]) -> Iterator[tuple[Any, list[Any]]]:
+def filtered_scans(plan: Any, filters: Sequence[Any] = ()) -> Iterator[tuple[Any, Sequence[Any]]]:
     """Yield the scans below a plan, each with the filters that stand directly above it."""
     try:
         node = plan.to_variant()
@@ -77,7 +77,7 @@ def _scans(plan: Any, filters: list[Any]) -> Iterator[tuple[Any, list[Any]]]:
         return
     above = [*filters, node.predicate()] if node is not None and kind == "Filter" else []
     for below in plan.inputs():
-        yield from _scans(below, above)
+        yield from filtered_scans(below, above)
 
 
 def _may_pass(expression: Any, statistics: BatchStatistics) -> pa.BooleanArray | None:
@@ -113,13 +113,13 @@ def _listed(expression: Any, statistics: BatchStatistics) -> pa.BooleanArray | N
 def _compared(
     column: Any, operator: str, literal: Any, statistics: BatchStatistics
 ) -> pa.BooleanArray | None:
-    if column.variant_name() != "Column" or literal.variant_name() != "Literal":
+    if column.variant_name() != "Column":
         return None
     known = statistics.columns.get(column.to_variant().name())
     if known is None:
         return None
     least, greatest = known
-    value = _scalar(literal, least.type)
+    value = constant(literal, least.type)
     if value is None:
         return None
     match operator:
@@ -139,8 +139,10 @@ def _compared(
     return pc.fill_null(found, False)
 
 
-def _scalar(literal: Any, kind: pa.DataType) -> pa.Scalar | None:
+def constant(literal: Any, kind: pa.DataType) -> pa.Scalar | None:
     """Return a constant as a value of a column's type; None where it is not surely the same."""
+    if literal.variant_name() != "Literal":
+        return None
     try:
         value = literal.python_value()
         if isinstance(value, pa.Scalar):

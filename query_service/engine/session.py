@@ -20,13 +20,18 @@ from query_service.cache.release_file import CachedTable, read_release_file
 from query_service.cache.segments import open_segment
 from query_service.cache.statistics import BatchStatistics
 from query_service.engine.columns_read import columns_read
+from query_service.engine.information_schema import (
+    CATALOG,
+    INFORMATION_SCHEMA,
+    information_schema,
+)
 from query_service.engine.pruning import TableKey, batches_needed
+from query_service.engine.selectivity import SHARES, share_kept
 from query_service.engine.system_views import SYSTEM_SCHEMA, system_views
 from query_service.result_cache import is_volatile
 
-CATALOG = "lake"
-INFORMATION_SCHEMA = "information_schema"
 _PASSES = "datafusion.optimizer.max_passes"
+_KEPT = "datafusion.optimizer.default_filter_selectivity"
 _SELECTS = re.compile(r"\s*(select|with|values)\b", re.IGNORECASE)
 _COLLECT_BYTES = "datafusion.optimizer.hash_join_single_partition_threshold"
 _COLLECT_ROWS = f"{_COLLECT_BYTES}_rows"
@@ -118,10 +123,14 @@ class ReleaseSession:
         self._tables_read: set[str] = set()
         # Its optimizer makes no pass: what it executes is optimized already.
         self._executing = SessionContext(config.set(_PASSES, "0"), runtime)
+        self._joining = {
+            share: SessionContext(config.set(_PASSES, "0").set(_KEPT, str(share)), runtime)
+            for share in SHARES
+        }
         self._copying = SessionContext(config.with_batch_size(COPIED_ROWS), runtime)
         self._plans: OrderedDict[str, Plan] = OrderedDict()
         bucket = bucket or Bucket()
-        for context in (self._context, self._executing, self._copying):
+        for context in (self._context, self._executing, self._copying, *self._joining.values()):
             bucket.register(context)
         tables = read_release_file(release_file)
         self._columns = {table.name: tuple(table.schema.names) for table in tables}
@@ -132,7 +141,7 @@ class ReleaseSession:
             schema = _ReleaseSchema(held, self._tables_read, target_partitions, bucket)
             self._schemas[schema_name] = schema
             catalog.register_schema(schema_name, schema)
-        catalog.register_schema(INFORMATION_SCHEMA, _Views(_information_schema(tables)))
+        catalog.register_schema(INFORMATION_SCHEMA, _Views(information_schema(tables)))
         catalog.register_schema(SYSTEM_SCHEMA, _Views(system_views(tables)))
         self._context.register_catalog_provider(CATALOG, catalog)
 
@@ -156,8 +165,7 @@ class ReleaseSession:
         schema = frame.schema()
         if selects:
             optimized = self._optimized(frame, sql, parameters)
-            context = self._copying if _only_copies(optimized) else self._executing
-            frame = context.create_dataframe_from_logical_plan(optimized)
+            frame = self._context_for(optimized).create_dataframe_from_logical_plan(optimized)
         else:  # EXPLAIN, which may read as well
             optimized = frame.optimized_logical_plan()
         tables = {name: self._columns[name] for name in self._tables_read}
@@ -193,6 +201,17 @@ class ReleaseSession:
             if not all(map(operator.le, after.get(key, [True] * len(batches)), batches)):
                 return optimized
         return narrowed
+
+    def _context_for(self, optimized: Any) -> SessionContext:
+        """Return the context that executes a plan best."""
+        if _only_copies(optimized):
+            return self._copying
+        share = share_kept(optimized, self._rows_of, self._statistics_of)
+        return self._executing if share is None else self._joining[share]
+
+    def _rows_of(self, key: TableKey) -> int:
+        schema, table = key
+        return self._schemas[schema].rows(table) if schema in self._schemas else 0
 
     def _statistics_of(self, key: TableKey) -> BatchStatistics | None:
         schema, table = key
@@ -245,6 +264,10 @@ class _ReleaseSchema(SchemaProvider):  # type: ignore[misc]
                 )
             )
         return self._narrowed.get(name) or self._opened[name]
+
+    def rows(self, name: str) -> int:
+        """Return the number of rows of a table; 0 for one that is not here."""
+        return self._tables[name].row_count if name in self._tables else 0
 
     def statistics(self, name: str) -> BatchStatistics | None:
         """Return what is known of a table's batches; None for one that is not held, or small."""
@@ -343,42 +366,3 @@ def _open_outside(open_table: Callable[[], Table]) -> Table:
     """
     with ThreadPoolExecutor(max_workers=1) as thread:
         return thread.submit(open_table).result()
-
-
-def _rows(names: list[str], rows: list[tuple[str, ...]]) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) if rows else [() for _ in names]
-    return pa.table(
-        {name: pa.array(list(c), pa.string()) for name, c in zip(names, columns, strict=True)}
-    )
-
-
-def _columns(tables: list[CachedTable]) -> pa.Table:
-    fields = [(t, i, f) for t in tables for i, f in enumerate(t.schema, start=1)]
-    named = _rows(
-        ["table_catalog", "table_schema", "table_name", "column_name", "data_type", "is_nullable"],
-        [
-            (
-                CATALOG, t.schema_name, t.table_name, f.name, str(f.type),
-                "YES" if f.nullable else "NO",
-            )
-            for t, _, f in fields
-        ],
-    )  # fmt: skip
-    positions = pa.array([i for _, i, _ in fields], pa.int64())
-    return named.append_column("ordinal_position", positions)
-
-
-def _information_schema(tables: list[CachedTable]) -> dict[str, pa.Table]:
-    """Return the standard views of the release's own tables: schemata, tables, views, columns."""
-    schemas = sorted({table.schema_name for table in tables})
-    return {
-        "schemata": _rows(
-            ["catalog_name", "schema_name"], [(CATALOG, schema) for schema in schemas]
-        ),
-        "tables": _rows(
-            ["table_catalog", "table_schema", "table_name", "table_type"],
-            [(CATALOG, t.schema_name, t.table_name, "BASE TABLE") for t in tables],
-        ),
-        "views": _rows(["table_catalog", "table_schema", "table_name", "definition"], []),
-        "columns": _columns(tables),
-    }

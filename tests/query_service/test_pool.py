@@ -97,13 +97,14 @@ def test_a_runaway_query_is_gone_within_a_second(release: str, tmp_path: Path) -
 def test_an_engine_killed_from_outside_is_replaced(release: str, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with pool(tmp_path, count=1) as engine:
-            before = engine.pids
+            before = list(engine._workers)
             query = asyncio.create_task(run(engine, release, EXPLODING))
             await asyncio.sleep(0.3)
-            for pid in before:
-                os.kill(pid, signal.SIGKILL)
+            for worker in before:
+                os.kill(worker.pid, signal.SIGKILL)
             _, last = await query
             assert isinstance(last, Failed)
+            await until(lambda: all(worker.connection.ended for worker in before), 30)
             for _ in range(3):
                 data, last = await run(engine, release, "select max(id) from g.t")
                 assert b"[199999]" in data
