@@ -121,7 +121,7 @@ class PostgresReader:
         with Coercer(kinds) as coerce:
             waiting: Future[Batch] | None = None
             for block, count in self._blocks(query):
-                parsed = parser.submit(_parse, block, count, kinds, coerce)
+                parsed = parser.submit(parse_block, block, count, kinds, coerce)
                 if waiting:
                     yield _kept(waiting.result(), cursor)
                 waiting = parsed
@@ -236,7 +236,15 @@ def _without(table: pa.Table, changes: dict[int, list[Change]], left_out: list[i
     return table.take(pa.array(kept, pa.int64())), moved
 
 
-def _parse(block: bytes, count: int, kinds: dict[str, LandedType], coerce: Coercer) -> Batch:
+def parse_block(block: bytes, count: int, kinds: dict[str, LandedType], coerce: Coercer) -> Batch:
+    """Return rows of a COPY in CSV as typed columns, and the values that did not fit.
+
+    Args:
+        block: Whole rows.
+        count: How many.
+        kinds: The type of each column, in order.
+        coerce: Of the same columns; used when a value has no place in its type.
+    """
     names = list(kinds)
     has_newlines = block.count(b"\n") != count  # a value holds a line end
     direct = {

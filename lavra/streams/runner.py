@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from lavra.errors import CatalogError, ConfigurationError, LavraError, SourceError, StorageError
@@ -89,28 +90,43 @@ class StreamRunner:
                 wait_s = min(wait_s * 2, LAST_RETRY_S)
 
     def _follow(self, stopping: threading.Event, *, once: bool) -> bool:
-        """Follow until something breaks; every start asks the lake where it is."""
+        """Follow until something breaks; every start asks the lake where it is.
+
+        One batch is committed while the next is read, and no third is read before: so at most
+        two are in memory, and a source that is faster than the lake is held up.
+        """
         landing = StreamLanding(self._catalog, self._storage, self.stream.name, self._limits)
-        landed_any = False
         source = self._connect()
-        try:
-            committed = landing.committed
-            source.open(committed.position, committed.sequence)
-            self._report("running", None)
-            while not stopping.is_set():
-                batch = source.poll(time.monotonic() + self.stream.batch.max_seconds)
-                if batch is None:
-                    landing.maintain()
-                    if once and source.is_caught_up():
-                        return True
-                    continue
-                started = time.monotonic()
-                landing.land(batch)
-                source.acknowledge(batch.position)
-                landed_any = True
-                self._observe(batch, landing, time.monotonic() - started)
-                landing.maintain()
-        finally:
-            source.close()
-            landing.close()
+        committing: Future[None] | None = None
+        landed_any = False
+        with ThreadPoolExecutor(1, thread_name_prefix=f"commit-{self.stream.name}") as committer:
+            try:
+                committed = landing.committed
+                source.open(committed.position, committed.sequence)
+                self._report("running", None)
+                while not stopping.is_set():
+                    batch = source.poll(time.monotonic() + self.stream.batch.max_seconds)
+                    if committing is not None and (batch is not None or committing.done()):
+                        committing.result()
+                        committing, landed_any = None, True
+                    if batch is not None:
+                        committing = committer.submit(self._commit, landing, source, batch)
+                    elif committing is None:
+                        landing.maintain()
+                        if once and source.is_caught_up():
+                            return True
+                if committing is not None:
+                    committing.result()
+            finally:
+                if committing is not None:
+                    wait((committing,))
+                source.close()
+                landing.close()
         return landed_any
+
+    def _commit(self, landing: StreamLanding, source: StreamSource, batch: Batch) -> None:
+        started = time.monotonic()
+        landing.land(batch)
+        source.acknowledge(batch.position)
+        self._observe(batch, landing, time.monotonic() - started)
+        landing.maintain()

@@ -54,7 +54,6 @@ class TableChanges:
         rows: The source's columns, then those of :data:`SOURCE_META`. A row with
             ``_ab_cdc_deleted_at`` is a delete; without a key, it empties the table.
         unchanged: Values to take from the row's earlier version.
-        schema_changes: What happened to the columns, in words, for the log.
     """
 
     namespace: str
@@ -62,7 +61,6 @@ class TableChanges:
     key: tuple[str, ...]
     rows: pa.RecordBatch
     unchanged: tuple[Unchanged, ...] = ()
-    schema_changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,10 @@ class Lag:
 
 
 class StreamSource(Protocol):
-    """A source of changes. One thread uses it; it raises SourceError when it breaks off."""
+    """A source of changes; it raises SourceError when it breaks off.
+
+    One thread uses it, but for :meth:`acknowledge`, which another may call meanwhile.
+    """
 
     def open(self, position: Position | None, sequence: int) -> None:
         """Connect and go on after ``position``; None begins anew.

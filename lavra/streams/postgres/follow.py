@@ -6,7 +6,7 @@ import logging
 import select
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -16,9 +16,9 @@ import psycopg2.extras
 from lavra.errors import SourceError
 from lavra.streams.postgres import server
 from lavra.streams.postgres.changed_columns import reason_to_load
-from lavra.streams.postgres.columns import Column, TableBuffer
+from lavra.streams.postgres.collected import Collected, Followed
+from lavra.streams.postgres.columns import ROW_AT, Column, TableBuffer
 from lavra.streams.postgres.pgoutput import (
-    Begin,
     Relation,
     parse_begin,
     parse_commit,
@@ -31,19 +31,18 @@ from lavra.streams.source import Batch, Quarantined, TableChanges
 
 if TYPE_CHECKING:
     from lavra.streams.declarations import StreamDeclaration
-    from lavra.streams.postgres.pgoutput import Value
 
 logger = logging.getLogger(__name__)
 
 FEEDBACK_S = 5.0
 """Between two signs of life: far below any sensible wal_sender_timeout (60 s by default)."""
 
-_BURST = 500
+_BURST = 1000
 _IDLE_BYTES, _IDLE_S = 1024 * 1024, 30.0
 """An idle stream moves its position when others have written so much, or after so long."""
 
 _BEGIN, _COMMIT, _RELATION, _INSERT, _UPDATE, _DELETE, _TRUNCATE = b"BCRIUDT"
-_OLD, _KEY = b"OK"
+_NEW = ord("N")
 
 
 class Follower:
@@ -61,9 +60,10 @@ class Follower:
         self._conninfo = conninfo
         self._types = server.TypeNames(conninfo)
         self._relations: dict[int, Relation] = {}
-        self._followed: dict[int, _Followed] = {}
-        self._transaction: Begin | None = None
-        self._in_transaction = 0
+        self._followed: dict[int, Followed] = {}
+        self._final_lsn = 0  # of the transaction that is being read; 0 between two
+        self._commit_us = 0
+        self._in_transaction = self._landed_changes = 0
         self._confirmed = start_lsn
         self._moved_at = time.monotonic()
         self._bytes = self._events = 0
@@ -96,7 +96,7 @@ class Follower:
 
     def has_passed(self, lsn: int) -> bool:
         """Whether all transactions up to ``lsn`` were read; asks the server where it is."""
-        if self._transaction is not None:
+        if self._final_lsn:
             return False
         with self._using:
             if self._cursor.wal_end >= lsn:
@@ -118,30 +118,44 @@ class Follower:
 
         A batch ends with a transaction, unless that is larger than a batch may be.
         """
-        collected = _Collected(position, sequence)
+        collected = Collected(position, sequence)
         limits = self._declaration.batch
         while True:
             full = collected.rows >= limits.max_rows or collected.bytes >= limits.max_bytes
-            between = self._transaction is None
+            between = not self._final_lsn
             if full or (between and time.monotonic() >= deadline) or collected.must_end:
                 break
             if not self._read_burst(collected, limits.max_rows, limits.max_bytes):
                 self._wait(deadline if between else time.monotonic() + 1.0)
         return self._finish(collected)
 
-    def _read_burst(self, collected: _Collected, max_rows: int, max_bytes: int) -> bool:
-        """Read messages that are there; return whether there were any."""
+    def _read_burst(self, collected: Collected, max_rows: int, max_bytes: int) -> bool:
+        """Read messages that are there; return whether there were any.
+
+        The loop is short for what comes most: an insert, or an update without the row before,
+        of a table whose buffer is known.
+        """
+        read, buffers = self._cursor.read_message, collected.by_relation
         with self._using:
             for count in range(_BURST):
                 try:
-                    message = self._cursor.read_message()
+                    message = read()
                 except psycopg2.Error as error:
                     raise _failed(error) from error
                 if message is None:
                     return count > 0
-                payload = message.payload
-                self._handle(payload, message.data_start, collected)
-                collected.bytes += len(payload)
+                data = message.payload
+                kind = data[0]
+                collected.bytes += len(data)
+                if kind == _INSERT or (kind == _UPDATE and data[5] == _NEW):
+                    self._in_transaction += 1
+                    if self._in_transaction > self._landed_changes:
+                        buffer = buffers.get(data[1:5]) or self._buffer(data[1:5], collected)
+                        if buffer is not None:
+                            sequence = collected.count_row(self._commit_us)
+                            buffer.add(data, message.data_start, self._commit_us, sequence)
+                else:
+                    self._handle(kind, data, message.data_start, collected)
                 if collected.must_end or collected.rows >= max_rows or collected.bytes >= max_bytes:
                     break
         return True
@@ -153,102 +167,77 @@ class Follower:
         except (OSError, ValueError, psycopg2.Error) as error:
             raise _failed(error) from error
 
-    def _handle(self, data: bytes, lsn: int, collected: _Collected) -> None:
-        kind = data[0]
-        if kind in {_INSERT, _UPDATE, _DELETE}:
-            self._in_transaction += 1
-            if not self._is_landed(collected.position):
-                self._change(kind, data, lsn, collected)
-        elif kind == _BEGIN:
-            self._transaction = parse_begin(data)
+    def _handle(self, kind: int, data: bytes, lsn: int, collected: Collected) -> None:
+        if kind == _BEGIN:
+            self._final_lsn, self._commit_us = parse_begin(data)
             self._in_transaction = 0
+            position = collected.before
+            is_partial = self._final_lsn == position.partial_lsn
+            self._landed_changes = position.partial_skip if is_partial else 0
         elif kind == _COMMIT:
-            collected.position = replace(
-                collected.position, lsn=parse_commit(data).end_lsn, partial_lsn=0, partial_skip=0
-            )
-            self._transaction = None
+            collected.end_lsn = parse_commit(data).end_lsn
+            self._final_lsn = 0
             collected.must_end = collected.wants_load
+        elif kind in {_UPDATE, _DELETE}:
+            self._in_transaction += 1
+            if self._in_transaction > self._landed_changes:
+                self._change(kind, data, lsn, collected)
         elif kind == _RELATION:
             relation = parse_relation(data)
             self._relations[relation.relation_id] = relation
             self._followed.pop(relation.relation_id, None)
+            collected.by_relation.pop(data[1:5], None)
         elif kind == _TRUNCATE:
             self._in_transaction += 1
-            if not self._is_landed(collected.position):
+            if self._in_transaction > self._landed_changes:
                 for relation_id in parse_truncate(data).relation_ids:
-                    followed = self._table(relation_id, collected)
-                    if followed is not None:
-                        nothing: list[Value] = [None] * len(followed.columns)
-                        self._add(followed, nothing, lsn, collected, deleted=True)
+                    buffer = self._buffer(relation_id.to_bytes(4, "big"), collected)
+                    if buffer is not None:
+                        sequence = collected.count_row(self._commit_us)
+                        buffer.add_empty(lsn, self._commit_us, sequence)
 
-    def _is_landed(self, position: PostgresPosition) -> bool:
-        """Whether this change landed before a restart, with the first part of its transaction."""
-        return (
-            self._transaction is not None
-            and self._transaction.final_lsn == position.partial_lsn
-            and self._in_transaction <= position.partial_skip
-        )
-
-    def _change(self, kind: int, data: bytes, lsn: int, collected: _Collected) -> None:
-        followed = self._table(int.from_bytes(data[1:5], "big"), collected)
-        if followed is None:
+    def _change(self, kind: int, data: bytes, lsn: int, collected: Collected) -> None:
+        """Take a delete, or an update with the row, or the key, before."""
+        buffer = self._buffer(data[1:5], collected)
+        if buffer is None:
             return
-        if kind == _INSERT:
-            self._add(followed, parse_tuple(data, 6)[0], lsn, collected)
-            return
-        old: list[Value] | None = None
-        at = 6
-        if data[5] in {_OLD, _KEY}:
-            old, at = parse_tuple(data, at)
-            at += 1
+        at_us = self._commit_us
         if kind == _DELETE:
-            self._add(followed, old or [], lsn, collected, deleted=True)
+            buffer.add_delete(data, lsn, at_us, collected.count_row(at_us))
             return
-        new, _ = parse_tuple(data, at)
-        if old and [old[i] for i in followed.key_places] != [new[i] for i in followed.key_places]:
-            gone: list[Value] = [
-                value if i in followed.key_places or data[5] == _OLD else None
-                for i, value in enumerate(old)
-            ]
-            self._add(followed, gone, lsn, collected, deleted=True)
-        self._add(followed, new, lsn, collected, prior=old)
+        old, at = parse_tuple(data, ROW_AT)
+        new, _ = parse_tuple(data, at + 1)
+        if [old[i] for i in buffer.key_places] != [new[i] for i in buffer.key_places]:
+            # The message starts like a delete of the row before.
+            buffer.add_delete(data[:at], lsn, at_us, collected.count_row(at_us))
+        buffer.add_update(new, old, lsn, at_us, collected.count_row(at_us))
 
-    def _add(
-        self,
-        followed: _Followed,
-        values: list[Value],
-        lsn: int,
-        collected: _Collected,
-        *,
-        deleted: bool = False,
-        prior: list[Value] | None = None,
-    ) -> None:
-        assert self._transaction is not None  # noqa: S101 - changes come within transactions
-        at_us = self._transaction.committed_us
-        collected.sequence += 1
-        collected.rows += 1
-        collected.first_us = collected.first_us or at_us
-        collected.last_us = at_us
+    def _buffer(self, relation: bytes, collected: Collected) -> TableBuffer | None:
+        """Return where a table's changes go in this batch, or None to leave them out."""
+        known = collected.by_relation.get(relation)
+        if known is not None:
+            return known
+        followed = self._table(int.from_bytes(relation, "big"), collected)
+        if followed is None:
+            return None
         buffer = collected.buffers.get(followed)
         if buffer is None:
             buffer = TableBuffer(
-                followed.namespace, followed.landing, followed.columns, followed.key
-            )
+                followed.namespace, followed.landing, followed.columns, followed.key,
+                followed.generation,
+            )  # fmt: skip
             collected.buffers[followed] = buffer
-        buffer.add(
-            values,
-            (followed.generation, lsn, at_us, at_us if deleted else None, collected.sequence),
-            prior,
-        )
+        collected.by_relation[relation] = buffer
+        return buffer
 
-    def _table(self, relation_id: int, collected: _Collected) -> _Followed | None:
+    def _table(self, relation_id: int, collected: Collected) -> Followed | None:
         """Return what to do with a table's changes, or None to leave them out."""
         relation = self._relations[relation_id]
         name = f"{relation.namespace}.{relation.name}"
         state = collected.position.tables.get(name)
-        if state is None or state.state != FOLLOWED or self._transaction is None:
+        if state is None or state.state != FOLLOWED:
             return None
-        if self._transaction.final_lsn < state.loaded_lsn:
+        if self._final_lsn < state.loaded_lsn:
             return None  # the load's snapshot holds it
         followed = self._followed.get(relation_id)
         if followed is None or followed.generation != state.generation:
@@ -257,7 +246,7 @@ class Follower:
                 self._followed[relation_id] = followed
         return followed
 
-    def _follow(self, relation: Relation, name: str, collected: _Collected) -> _Followed | None:
+    def _follow(self, relation: Relation, name: str, collected: Collected) -> Followed | None:
         """Compare a table's definition with what we know; have it loaded anew if need be."""
         columns, announced = [], {}
         for column in relation.columns:
@@ -292,18 +281,19 @@ class Follower:
         if relation.replica_identity == "f":
             with server.connect(self._conninfo) as connection:
                 key = server.inspect_table(connection, name).key
-        return _Followed(
+        return Followed(
             relation.namespace, self._declaration.landing_table(name), tuple(columns), key,
-            frozenset(i for i, c in enumerate(columns) if c.name in key), state.generation,
+            state.generation,
         )  # fmt: skip
 
-    def _finish(self, collected: _Collected) -> tuple[Batch | None, PostgresPosition, int]:
-        splits = self._transaction is not None
-        if splits and self._transaction:
+    def _finish(self, collected: Collected) -> tuple[Batch | None, PostgresPosition, int]:
+        splits = bool(self._final_lsn)
+        collected.end_transactions()
+        if splits:
             collected.position = replace(
                 collected.position,
-                partial_lsn=self._transaction.final_lsn,
-                partial_skip=max(self._in_transaction, collected.skipped_to(self._transaction)),
+                partial_lsn=self._final_lsn,
+                partial_skip=max(self._in_transaction, self._landed_changes),
             )
         elif not collected.rows and not collected.before.partial_lsn:
             self._move_on_when_idle(collected)
@@ -325,7 +315,7 @@ class Follower:
         )  # fmt: skip
         return batch, collected.position, collected.sequence
 
-    def _move_on_when_idle(self, collected: _Collected) -> None:
+    def _move_on_when_idle(self, collected: Collected) -> None:
         """Move past what others wrote, or the server keeps its log for a stream without changes."""
         with self._using:
             end = self._cursor.wal_end
@@ -354,35 +344,6 @@ class Follower:
                 except SourceError as error:
                     logger.warning("the source does not hear us: %s", error)
                     return  # the reader meets the same failure, and says so
-
-
-@dataclass(frozen=True, eq=False)
-class _Followed:
-    """A table's definition as of now, and where its changes go."""
-
-    namespace: str
-    landing: str
-    columns: tuple[Column, ...]
-    key: tuple[str, ...]
-    key_places: frozenset[int]
-    generation: int
-
-
-class _Collected:
-    """What a batch holds so far."""
-
-    def __init__(self, position: PostgresPosition, sequence: int) -> None:
-        self.before = self.position = position
-        self.sequence = sequence
-        self.buffers: dict[_Followed, TableBuffer] = {}
-        self.rows = self.bytes = 0
-        self.first_us = self.last_us = 0
-        self.wants_load = self.must_end = False
-
-    def skipped_to(self, transaction: Begin) -> int:
-        """Return how far the transaction was landed before this batch."""
-        before = self.before
-        return before.partial_skip if before.partial_lsn == transaction.final_lsn else 0
 
 
 def _seconds(micros: int) -> float | None:

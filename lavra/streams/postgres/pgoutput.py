@@ -1,13 +1,14 @@
 """Decodes pgoutput, the replication format that is built into Postgres (protocol version 1).
 
-Values stay the bytes they are on the wire: whoever collects them turns whole columns into types.
+Values stay the bytes they are on the wire: whoever collects them turns whole columns into types
+(:mod:`lavra.streams.postgres.tuples`); :func:`parse_tuple` is for the rare row that is looked at.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 POSTGRES_EPOCH_US: Final = 946_684_800_000_000
 """2000-01-01 UTC in microseconds of the Unix epoch."""
@@ -31,16 +32,14 @@ UNCHANGED: Final = UnchangedValue()
 Value = bytes | UnchangedValue | None
 
 
-@dataclass(frozen=True)
-class Begin:
+class Begin(NamedTuple):
     """A transaction begins: where its commit record stands, and when it committed (epoch us)."""
 
     final_lsn: int
     committed_us: int
 
 
-@dataclass(frozen=True)
-class Commit:
+class Commit(NamedTuple):
     """A transaction ended; ``end_lsn`` is just after its commit record."""
 
     commit_lsn: int
