@@ -84,7 +84,7 @@ variable "jobs" {
       max_retries        = 0
     }
     land = {
-      command       = ["lavra", "ingest", "run"]
+      command       = ["lavra", "ingest", "run", "--all"]
       cron          = "5 * * * *"
       reads_sources = true
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,68 +16,7 @@ from lavra.ducklake import attach_lake, connect_duckdb
 from lavra.errors import CatalogError
 from lavra.settings import load_settings
 from lavra.storage import open_storage
-from tests.conftest import free_port
-from tests.infra.conftest import INFRA
-
-SCRIPT = INFRA / "bin" / "catalog_credentials.py"
-CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
-GCLOUD = f"""#!{sys.executable}
-import pathlib, sys
-folder = pathlib.Path(__file__).with_name("secrets")
-folder.mkdir(exist_ok=True)
-arguments = sys.argv[1:]
-with folder.with_name("calls").open("a") as calls:
-    print(*arguments, file=calls)
-if arguments[:3] == ["sql", "instances", "describe"]:
-    print({CERTIFICATE!r})
-elif arguments[:3] == ["secrets", "versions", "add"]:
-    assert "--data-file=-" in arguments
-    (folder / arguments[3]).write_text(sys.stdin.read())
-else:
-    sys.exit(2)
-"""
-
-
-class Credentials:
-    """The script, with a gcloud that keeps secrets in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        gcloud = folder / "gcloud"
-        gcloud.write_text(GCLOUD)
-        gcloud.chmod(0o755)
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        users = {
-            "service": {"database": "lavra", "role": "lavra_service", "secret": "url-service"},
-            "superset": {
-                "database": "superset",
-                "role": "lavra_superset",
-                "secret": "url-superset",
-            },
-            "worker": {"database": "lavra", "role": "lavra_worker", "secret": "url-worker"},
-        }
-        catalog = {
-            "ca_secret": "ca",
-            "host": "127.0.0.1",
-            "instance": "lavra-test-catalog",
-            "project_id": "example",
-            "users": users,
-        }
-        return subprocess.run(
-            [sys.executable, str(SCRIPT), *arguments],
-            input=json.dumps(catalog),
-            env={"PATH": str(self.folder)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def secret(self, name: str) -> str:
-        return (self.folder / "secrets" / name).read_text()
-
-    def password(self, part: str) -> str:
-        return urlsplit(self.secret(f"url-{part}")).password or ""
+from tests.infra.catalog_server import CERTIFICATE, Credentials, as_admin, password_server, port_of
 
 
 @pytest.fixture
@@ -91,22 +28,8 @@ def credentials(tmp_path: Path) -> Credentials:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[LocalPostgres]:
-    """A server on TCP with passwords, whose administrator is no superuser (as on Cloud SQL)."""
-    plain = LocalPostgres(tmp_path / "server")
-    plain.start()
-    with psycopg.connect(plain.url(), autocommit=True) as connection:
-        connection.execute("create role admin login createrole createdb")
-        connection.execute("create database lavra owner admin")
-        connection.execute("create database superset owner admin")
-    plain.leave()
-    rules = plain.data / "hba.conf"
-    rules.write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
-    rules.chmod(0o644)
-    options = {"listen_addresses": "127.0.0.1", "port": str(free_port()), "hba_file": str(rules)}
-    running = LocalPostgres(tmp_path / "server", options)
-    running.start()
-    yield running
-    running.leave()
+    with password_server(tmp_path / "server") as running:
+        yield running
 
 
 def test_passwords_are_in_the_secrets_and_nowhere_else(credentials: Credentials) -> None:
@@ -153,7 +76,7 @@ def test_the_roles_may_do_what_they_must_and_no_more(
 ) -> None:
     for _ in range(2):  # a second time, over what is there
         sql = credentials.run().stdout
-        with psycopg.connect(_as_admin(server), autocommit=True) as admin:
+        with psycopg.connect(as_admin(server), autocommit=True) as admin:
             admin.execute(sql)
 
     # The worker migrates, and makes the lake.
@@ -192,7 +115,7 @@ def test_the_roles_come_after_the_lake_too(
     credentials: Credentials, server: LocalPostgres, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A schema that was there before the service's role is readable all the same."""
-    with psycopg.connect(_as_admin(server), autocommit=True) as admin:
+    with psycopg.connect(as_admin(server), autocommit=True) as admin:
         admin.execute(credentials.run().stdout)
         admin.execute(
             "alter default privileges for role lavra_worker"
@@ -208,18 +131,10 @@ def test_the_roles_come_after_the_lake_too(
         assert connection.execute("select * from lavra.release").fetchall() == []
 
 
-def _as_admin(server: LocalPostgres) -> str:
-    return f"postgresql://admin@/lavra?host={server.socket_folder}&port={_port(server)}"
-
-
 def _url(credentials: Credentials, server: LocalPostgres, part: str) -> str:
     """Return the part's URL, for a server that is on another port and without TLS."""
     plain = credentials.secret(f"url-{part}").split("?", 1)[0]
-    return plain.replace(":5432/", f":{_port(server)}/")
-
-
-def _port(server: LocalPostgres) -> str:
-    return server._options["port"]
+    return plain.replace(":5432/", f":{port_of(server)}/")
 
 
 def _refused(catalog: Catalog, sql: str) -> bool:
