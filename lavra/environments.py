@@ -56,7 +56,8 @@ class LockedEnvironment:
         """Make it, if it is missing.
 
         Concurrency: processes wait for the one that makes it. Crash: a half-made one has no mark
-        of completeness, is never used, and is made anew. Offline: works from uv's cache, if warm.
+        of completeness, is never used, and is made anew once its uv has ended. Offline: works
+        from uv's cache, if warm.
 
         Raises:
             ConfigurationError: no suitable Python, or uv is not installed.
@@ -65,17 +66,18 @@ class LockedEnvironment:
         if self.is_complete:
             return
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(self.folder.with_suffix(".lock")):
+        with exclusive(self.folder.with_suffix(".lock")) as held:
             if not self.is_complete:
-                self._make(report or (lambda _: None))
+                self._make(report or (lambda _: None), held)
 
-    def _make(self, report: Report) -> None:
+    def _make(self, report: Report, held: int) -> None:
         if self.folder.exists():
             report("Removing a half-made environment")
             shutil.rmtree(self.folder)
         uv = find_uv(self.what, self.extra)
         report(f"Making {self.what}'s environment")
-        run_uv(self.what, [uv, "venv", "--quiet", "--python", _python(uv, self.what), self.folder])
+        make: list[str | Path] = [uv, "venv", "--quiet", "--python", _python(uv, self.what)]
+        run_uv(self.what, [*make, self.folder], held=held)
         report(f"Installing {self.what} (first time only)")
         run_uv(
             self.what,
@@ -83,6 +85,7 @@ class LockedEnvironment:
                 uv, "pip", "install", "--quiet", "--python", self.python, "--require-hashes",
                 "--no-deps", "--compile-bytecode", "--requirements", self.lock,
             ],
+            held=held,
         )  # fmt: skip
         (self.folder / _COMPLETE).write_text("")
 
@@ -134,15 +137,25 @@ def find_uv(what: str, extra: str) -> str:
     return str(find_uv_bin())
 
 
-def run_uv(what: str, command: list[str | Path], *, given: str = "") -> None:
+def run_uv(
+    what: str, command: list[str | Path], *, given: str = "", held: int | None = None
+) -> None:
     """Run uv to its end, with ``given`` on its standard input.
+
+    Args:
+        what: What it installs, for people.
+        command: The program and its arguments.
+        given: Its standard input.
+        held: A lock's descriptor, which uv holds too: should we be killed, whoever comes next
+            waits until uv, which goes on, no longer writes.
 
     Raises:
         ProcessError: it failed; the message holds what it said last.
     """
     done = subprocess.run(
-        [str(part) for part in command], input=given, capture_output=True, text=True, check=False
-    )
+        [str(part) for part in command], input=given, capture_output=True, text=True, check=False,
+        pass_fds=[] if held is None else [held],
+    )  # fmt: skip
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip()[-2000:]
         raise ProcessError(
@@ -152,11 +165,11 @@ def run_uv(what: str, command: list[str | Path], *, given: str = "") -> None:
 
 
 @contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Hold a file's lock against other processes."""
+def exclusive(path: Path) -> Iterator[int]:
+    """Hold a file's lock against other processes; gives its descriptor."""
     with path.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock.fileno()
 
 
 def _python(uv: str, what: str) -> str:

@@ -216,9 +216,15 @@ def begin_sync(
 
 def commit_sync(catalog: Catalog, sync: Sync, outcome: SyncOutcome) -> None:
     """Make a sync's files visible and advance the stream's state, in one transaction."""
+    commit_syncs(catalog, [(sync, outcome)])
+
+
+def commit_syncs(catalog: Catalog, done: Sequence[tuple[Sync, SyncOutcome]]) -> None:
+    """Do so for several streams, in one transaction for all."""
     with catalog.connect() as connection:
-        insert_files(connection, sync, [(file, None, None) for file in outcome.files])
-        finish_sync(connection, sync, outcome)
+        for sync, outcome in done:
+            insert_files(connection, sync, [(file, None, None) for file in outcome.files])
+            finish_sync(connection, sync, outcome)
 
 
 def insert_files(

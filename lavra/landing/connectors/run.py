@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from lavra.errors import ConfigurationError, IngestError, LavraError, SourceError
 from lavra.landing.connections import Connection, Stream
-from lavra.landing.connectors.columns import configured, descriptor, find_stream
+from lavra.landing.connectors.columns import configured, find_stream
 from lavra.landing.connectors.connector import Connector, discover, messages, open_connector
 from lavra.landing.connectors.process import ConnectorHung
-from lavra.landing.connectors.stream import Pipeline, Place, StreamLanding
+from lavra.landing.connectors.states import is_shared, kept_form, told_form
+from lavra.landing.connectors.stream import Pipeline, Place, StreamLanding, complete
 from lavra.landing.run import Progress, StreamResult
 
 if TYPE_CHECKING:
@@ -91,20 +92,22 @@ def _landing(place: Place, stream: Stream, discovered: list[dict[str, Any]]) -> 
 def _read_all(settings: Settings, connector: Connector, landings: list[StreamLanding]) -> None:
     """Run the connector until every stream is done, or has failed for good."""
     attempt, wait_s = 1, settings.connector_retry_s
-    while open_ := [landing for landing in landings if landing.is_open]:
-        before = [landing.commits for landing in open_]
-        reading = _Reading(connector, open_)
+    while any(landing.is_open for landing in landings):
+        # Those that share a state are read together, even if some of them were complete.
+        asked = [one for one in landings if one.is_open or (one.shared and not one.error)]
+        before = [landing.commits for landing in asked]
+        reading = _Reading(connector, asked)
         try:
             reading.run()
         except BaseException:
-            for landing in open_:
+            for landing in asked:
                 if landing.is_open:
                     landing.give_up(SourceError("The run was broken off."))
             raise
-        if [landing.commits for landing in open_] != before:
+        if [landing.commits for landing in asked] != before:
             attempt, wait_s = 0, settings.connector_retry_s  # it got further
         again = False
-        for landing in [landing for landing in open_ if landing.is_open]:
+        for landing in [landing for landing in asked if landing.is_open]:
             error, may_pass = reading.failure(landing)
             if may_pass and attempt < settings.connector_attempts:
                 landing.give_up(error)
@@ -143,12 +146,7 @@ class _Reading:
         catalog = {"streams": [
             configured(landing.stream, landing.found) for landing in self.landings
         ]}  # fmt: skip
-        states = [
-            {"type": "STREAM", "stream": {
-                "stream_descriptor": descriptor(landing.found), "stream_state": landing.state,
-            }}
-            for landing in self.landings if landing.state is not None
-        ]  # fmt: skip
+        states = told_form(self.landings)
         files = {"--catalog": catalog} | ({"--state": states} if states else {})
         try:
             with self.connector.start("read", files) as process:
@@ -159,9 +157,10 @@ class _Reading:
             self.broken = error
             return
         if self.code == 0 and not any(failure.stream is None for failure in self.failures):
-            for landing in self.landings:
-                if self._is_read(landing):
-                    landing.complete()
+            read = [one for one in self.landings if one.is_open and self._is_read(one)]
+            complete([one for one in read if one.shared])
+            for landing in read:
+                landing.complete()
         for landing in self.landings:
             landing.settle()
 
@@ -241,17 +240,19 @@ class _Reading:
             return
 
     def _state(self, state: dict[str, Any]) -> None:
-        if state.get("type") == "STREAM":
-            stream = state.get("stream") or {}
-            landing = self._by_name.get(self._key(stream.get("stream_descriptor") or {}))
+        kept = kept_form(state)
+        if not is_shared(kept):
+            named = (state.get("stream") or {}).get("stream_descriptor") or {}
+            landing = self._by_name.get(self._key(named))
             if landing is not None:
-                landing.on_state(stream.get("stream_state"))
-        elif any(landing.stream.is_incremental for landing in self.landings):
-            raise SourceError(
-                f"The connector keeps one state for all its streams "
-                f"({state.get('type', 'LEGACY')}), which cannot be run here incrementally.",
-                remedy="Use full_refresh_overwrite, a newer version, or a real Airbyte.",
-            )
+                landing.on_state(kept)
+            return
+        sharing = [landing for landing in self.landings if landing.stream.is_incremental]
+        for landing in sharing:
+            landing.shared = sharing
+            landing.on_state(dict(kept))
+        if standing := [landing for landing in sharing if landing.error is None]:
+            standing[0].checkpoint_if_due()
 
     def _trace(self, trace: dict[str, Any]) -> None:
         if trace.get("type") == "ERROR":
@@ -270,7 +271,8 @@ class _Reading:
             name = told.get("stream_descriptor") or {}
             self.statuses[str(name.get("name"))] = str(told.get("status"))
             landing = self._by_name.get(self._key(name))
-            if landing is not None and told.get("status") == "COMPLETE":
+            # Where a state is shared, the records of all streams before it land together.
+            if landing is not None and told.get("status") == "COMPLETE" and not landing.shared:
                 landing.complete()
 
     @staticmethod

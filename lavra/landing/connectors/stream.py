@@ -3,14 +3,14 @@
 A state is recorded only in the transaction that makes the records before it visible. Where a
 stream is read incrementally this happens every so often (a checkpoint), each time as a sync of
 its own, so that a read that dies goes on from the last one. Where a generation is replaced, it
-happens once, at the end.
+happens once, at the end. Streams that share a state (GLOBAL, LEGACY) become visible together.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,13 +20,14 @@ from lavra.landing.bronze_writer import BronzeWriter
 from lavra.landing.connections import Connection, Stream
 from lavra.landing.connectors.batches import RecordParser
 from lavra.landing.connectors.columns import columns_of, declared_columns
+from lavra.landing.connectors.states import State, is_same, known_state, order
 from lavra.landing.manifest import (
     Column,
     Sync,
     SyncOutcome,
     begin_sync,
     clean_up,
-    commit_sync,
+    commit_syncs,
     fail_sync,
     stream_state,
 )
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 BATCH_BYTES = 8 * 1024 * 1024
 UNCOVERED_BYTES = 32 * 1024 * 1024
 """Records after the newest state that are held back: until the next one they may have to go."""
-
-_STATE = "stream_state"
 
 
 class Pipeline:
@@ -107,7 +106,9 @@ class StreamLanding:
 
     Attributes:
         found: What the connector says of the stream.
-        state: The newest state that is recorded, from which a read goes on.
+        state: The newest state that is recorded, from which a read goes on
+            (:mod:`lavra.landing.connectors.states`).
+        shared: All streams that this one shares its state with, itself too; empty if none.
         is_done: Nothing more is to be read.
         error: Why it failed, if it did.
         commits: How many times something became visible in this run.
@@ -118,7 +119,7 @@ class StreamLanding:
         self.error: LavraError | None = None
         self.is_done = False
         self.commits = 0
-        self._place, self._started = place, time.monotonic()
+        self.place, self._started = place, time.monotonic()
         connection = place.connection
         self._namespace = connection.bronze_namespace
         clean_up(place.catalog, place.storage, self._namespace, stream.name)
@@ -126,7 +127,8 @@ class StreamLanding:
         self._is_first = before.landed_at is None
         self._replaces = place.full_refresh or stream.sync_mode == "full_refresh_overwrite"
         kept = before.state if stream.is_incremental and not place.full_refresh else None
-        self.state: Any = (kept or {}).get(_STATE)
+        self.state = known_state(kept)
+        self.shared: list[StreamLanding] = []
         self._kinds = columns_of(stream, found)
         self._counts = _Counts(changes=allowed_changes(connection, stream, self._kinds, before))
         for name in ignored_columns(connection, self._kinds, before):
@@ -134,7 +136,7 @@ class StreamLanding:
         self._covers = (
             stream.is_incremental and not self._replaces and connection.source.checkpoints
         )
-        self._newest: Any = None
+        self._newest: State | None = None
         self._run_id: int | None = None
         self._parser = RecordParser(self._kinds, list(declared_columns(found)))
         self._reset()
@@ -165,42 +167,47 @@ class StreamLanding:
                 # Too much to hold back. What a state covers lands now; the rest goes into a sync
                 # of its own, which is given up if no state follows.
                 self._checkpoint()
-                self._advance()
+                self.advance()
                 self._is_uncovered = True
         elif self._tail_bytes > BATCH_BYTES:
-            self._advance()
+            self.advance()
 
-    def on_state(self, state: Any) -> None:
-        """Take the connector's word that ``state`` stands for all records so far."""
+    def on_state(self, state: State) -> None:
+        """Take the connector's word that ``state`` stands for all records so far.
+
+        Where it is shared, :meth:`checkpoint_if_due` is called once all streams have heard it.
+        """
         if self.error:
             return
         self._newest = state
         if not self._covers:
             return
-        self._advance()
+        self.advance()
         self._is_uncovered = False
-        if time.monotonic() - self._committed_at >= self._place.checkpoint_s:
+        if not self.shared:
+            self.checkpoint_if_due()
+
+    def checkpoint_if_due(self) -> None:
+        """Make what the newest state covers visible, if the last time is long enough ago."""
+        if time.monotonic() - self._committed_at >= self.place.checkpoint_s:
             self._checkpoint()
 
     def complete(self) -> None:
         """Land the rest: the connector has read the stream to its end."""
         if self.is_open:
-            self._advance()
-            self._flush()
-            self._in_order(lambda: self._commit(is_last=True))
-            self.is_done = self.error is None
+            complete([self])
 
     def settle(self) -> None:
         """Record a state that came after the end."""
-        moved = self._newest is not None and self._newest != self.state
+        moved = self._newest is not None and not is_same(self._newest, self.state)
         if self.is_done and moved and self.stream.is_incremental:
-            self._in_order(lambda: self._commit(is_last=False))
+            _commit([self], is_last=False)
 
     def give_up(self, error: LavraError) -> None:
         """Keep what a state covers, discard the rest: the connector broke off."""
         if self._covers and not self._is_uncovered and self._newest is not None:
             self._checkpoint()
-        self._place.pipeline.after(lambda: self._discard(error))
+        self.place.pipeline.after(lambda: self.discard(error))
         self._reset()
 
     def fail(self, error: LavraError) -> None:
@@ -212,7 +219,7 @@ class StreamLanding:
         """Return what became of it."""
         error, counts = self.error, self._counts
         return StreamResult(
-            self._place.connection.name, self._namespace, self.name, self.stream.sync_mode,
+            self.place.connection.name, self._namespace, self.name, self.stream.sync_mode,
             row_count=counts.rows, bytes=counts.bytes, file_count=counts.files,
             misfit_count=counts.misfits, seconds=time.monotonic() - self._started,
             schema_changes=tuple(counts.changes), error=error.message if error else None,
@@ -230,37 +237,33 @@ class StreamLanding:
         self._writer: BronzeWriter | None = None
         self._committed_at = time.monotonic()
 
-    def _advance(self) -> None:
+    def advance(self) -> None:
         """Let the records held back land."""
         self._ready += self._tail
         self._ready_bytes += self._tail_bytes
         self._tail, self._tail_bytes = [], 0
         if self._ready_bytes > BATCH_BYTES:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Have what may land parsed and written."""
         lines, self._ready, self._ready_bytes = self._ready, [], 0
         if lines and not self.error:
-            self._place.pipeline.batch(lambda: self._parser(lines), self._write).add_done_callback(
+            self.place.pipeline.batch(lambda: self._parser(lines), self._write).add_done_callback(
                 self._note
             )
 
     def _checkpoint(self) -> None:
-        if self._is_uncovered or self._newest is None:
-            return
-        self._flush()
-        self._in_order(lambda: self._commit(is_last=False))
+        together = [landing for landing in self.shared or [self] if landing.error is None]
+        if self._newest is not None and all(one.is_covered for one in together):
+            for one in together:
+                one.flush()
+            _commit(together, is_last=False)
 
-    def _in_order(self, work: Callable[[], None]) -> None:
-        def unless_failed() -> None:
-            if self.error is None:
-                try:
-                    work()
-                except (IngestError, ConfigurationError) as error:
-                    self._discard(error)
-                    self.error = error
-
-        self._place.pipeline.after(unless_failed)
+    @property
+    def is_covered(self) -> bool:
+        """Whether all that is written, or about to be, stands before its newest state."""
+        return self._covers and not self._is_uncovered
 
     def _note(self, written: Future[None]) -> None:
         error = written.exception()
@@ -277,14 +280,14 @@ class StreamLanding:
         self._begin()
         assert self._writer is not None  # noqa: S101 - for mypy: begun above
         self._writer.write(*batch)
-        self._place.progress.rows(
-            self._place.connection.name, self.name, self._counts.rows + self._writer.row_count
+        self.place.progress.rows(
+            self.place.connection.name, self.name, self._counts.rows + self._writer.row_count
         )
 
     def _begin(self) -> None:
         if self._writer is not None:
             return
-        place = self._place
+        place = self.place
         self._sync = sync = begin_sync(
             place.catalog, connection_name=place.connection.name, namespace=self._namespace,
             stream=self.name, sync_mode=self.stream.sync_mode, new_generation=self._replaces,
@@ -296,8 +299,8 @@ class StreamLanding:
             sync_id=sync.id, generation_id=sync.generation_id, extracted_at=sync.started_at,
         )  # fmt: skip
 
-    def _commit(self, *, is_last: bool) -> None:
-        """Make what is written visible, and the newest state with it."""
+    def close_files(self, *, is_last: bool) -> tuple[Sync, SyncOutcome]:
+        """Make the files durable, and return what is to be recorded of them."""
         self._begin()
         writer, sync = self._writer, self._sync
         assert writer is not None  # noqa: S101 - for mypy: begun above
@@ -306,27 +309,30 @@ class StreamLanding:
             writer.ensure_file()  # an empty table has columns too
         with writer:
             pass
-        state = self.state if self._newest is None else self._newest
         counts = self._counts
         changes = [] if counts.files or self.commits else list(counts.changes)
         if is_last:
             changes += self._undeclared()
-        commit_sync(self._place.catalog, sync, SyncOutcome(
+        return sync, SyncOutcome(
             files=writer.files,
             columns=[Column(name, str(kind)) for name, kind in self._kinds.items()],
             replaces=self._replaces,
-            state={_STATE: state} if self.stream.is_incremental and state is not None else None,
+            state=(self._newest or self.state) if self.stream.is_incremental else None,
             misfit_count=writer.misfit_count, schema_changes=changes,
-        ))  # fmt: skip
-        self.state, self._newest = state, None
+        )  # fmt: skip
+
+    def note_commit(self, outcome: SyncOutcome) -> None:
+        """Take note that what was written is visible."""
+        self.state, self._newest = outcome.state, None
         self._is_first, self._writer, self._sync = False, None, None
         self._replaces = False  # what may still come belongs to this generation
         self._committed_at = time.monotonic()
         self.commits += 1
-        counts.rows += writer.row_count
-        counts.bytes += writer.size
-        counts.files += len(writer.files)
-        counts.misfits += writer.misfit_count
+        counts = self._counts
+        counts.rows += sum(file.row_count for file in outcome.files)
+        counts.bytes += sum(file.size for file in outcome.files)
+        counts.files += len(outcome.files)
+        counts.misfits += outcome.misfit_count
 
     def _undeclared(self) -> list[dict[str, Any]]:
         found = [
@@ -337,7 +343,7 @@ class StreamLanding:
         self._counts.changes += found
         return found
 
-    def _discard(self, error: LavraError) -> None:
+    def discard(self, error: LavraError) -> None:
         """Leave a failed sync as the stream's newest, so that its status says so."""
         try:
             if self._writer is not None:
@@ -347,4 +353,38 @@ class StreamLanding:
         finally:
             sync, self._writer, self._sync = self._sync, None, None
             if sync is not None:
-                fail_sync(self._place.catalog, sync, str(error))
+                fail_sync(self.place.catalog, sync, str(error))
+
+
+def complete(landings: Sequence[StreamLanding]) -> None:
+    """Land the rest of streams that were read to their end; all together, or none."""
+    for landing in landings:
+        landing.advance()
+        landing.flush()
+    _commit(landings, is_last=True)
+    for landing in landings:
+        landing.is_done = landing.error is None
+
+
+def _commit(landings: Sequence[StreamLanding], *, is_last: bool) -> None:
+    """Make what streams have written visible, and their newest states with it, all at once."""
+
+    def commit() -> None:
+        whole = [landing for landing in landings if landing.error is None]
+        try:
+            done = [landing.close_files(is_last=is_last) for landing in whole]
+            newest = max((sync.id for sync, _ in done), default=0)
+            for _, outcome in done:
+                order(outcome.state, newest)
+            commit_syncs(place.catalog, done)
+        except (IngestError, ConfigurationError) as error:
+            for landing in whole:
+                landing.discard(error)
+                landing.error = error
+            return
+        for landing, (_, outcome) in zip(whole, done, strict=True):
+            landing.note_commit(outcome)
+
+    if any(landing.error is None for landing in landings):
+        place = landings[0].place
+        place.pipeline.after(commit)

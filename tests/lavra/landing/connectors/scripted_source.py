@@ -1,8 +1,9 @@
 """A connector that speaks Airbyte's protocol and misbehaves as its configuration says.
 
 Its stream ``things`` has ``count`` records, ids rising from 1, and a STATE after every ``every``;
-``also`` is a second stream of the same form. ``fault`` happens after ``after`` records, as often
-as ``times`` says (the file ``memory`` counts).
+``also`` is a second stream of the same form. With ``states`` (GLOBAL, LEGACY, OPAQUE) the two are
+one log, whose events alternate and whose position is the state that they share. ``fault`` happens
+after ``after`` records, as often as ``times`` says (the file ``memory`` counts).
 """
 
 import json
@@ -103,6 +104,58 @@ def read(config, catalog, states):
         })  # fmt: skip
 
 
+def shared_state(kind, position, ids):
+    if kind == "GLOBAL":
+        states = [
+            {"stream_descriptor": {"name": name}, "stream_state": {"id": ids[name]}}
+            for name in ids
+        ]  # fmt: skip
+        return {"type": "GLOBAL", "global": {
+            "shared_state": {"position": position}, "stream_states": states,
+        }}  # fmt: skip
+    if kind == "LEGACY":
+        return {"data": {name: {"id": ids[name]} for name in ids}}
+    return {"type": "LEGACY", "data": {"position": position}}
+
+
+def begin_of_log(kind, state):
+    """Return the position of the log that was reached, and the streams that know it."""
+    if not state:
+        return 0, set()
+    if kind == "GLOBAL":
+        [message] = state
+        known = {s["stream_descriptor"]["name"] for s in message["global"]["stream_states"]}
+        return message["global"]["shared_state"]["position"], known
+    if kind == "OPAQUE":
+        return state["position"], {"things", "also"}
+    ids = {"things": 0, "also": 0} | {name: part["id"] for name, part in state.items()}
+    return max(2 * ids["things"] - 1, 2 * ids["also"], 0), set(state)
+
+
+def read_log(config, catalog, state):
+    kind = config["states"]
+    names = [entry["stream"]["name"] for entry in catalog["streams"]]
+    begin, known = begin_of_log(kind, state)
+    ids = {}
+    for position in range(1, 2 * config["count"] + 1):
+        name, number = ("also", "things")[position % 2], (position + 1) // 2
+        if name not in names or (position <= begin and name in known):
+            continue
+        if number == config.get("after", -1) + 1 and name == "things" and due(config):
+            fail(config["fault"], config)
+        say("RECORD", stream=name, data=record(number, config), emitted_at=1)
+        ids[name] = number
+        if position % config.get("every", 10**9) == 0:
+            say("STATE", **shared_state(kind, max(position, begin), ids))
+            time.sleep(config.get("pause_s", 0))
+    last = dict.fromkeys(names, config["count"])
+    say("STATE", **shared_state(kind, 2 * config["count"], last))
+    for name in names:
+        say("TRACE", type="STREAM_STATUS", emitted_at=0, stream_status={
+            "stream_descriptor": {"name": name}, "status": "COMPLETE",
+        })  # fmt: skip
+
+
 def main():
     verb, *rest = sys.argv[1:]
     given = {
@@ -127,6 +180,11 @@ def main():
         ])  # fmt: skip
         return
     log(f"logging in with {config['password']}")
+    if "states" in config:
+        with Path(config["memory"] + ".states").open("a") as file:
+            file.write(json.dumps(given.get("--state")) + "\n")
+        read_log(config, given["--catalog"], given.get("--state"))
+        return
     read(config, given["--catalog"], given.get("--state", []))
 
 

@@ -18,6 +18,8 @@ import psutil
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from lavra.landing.connections import Connection
+from lavra.landing.connectors.connector import open_connector
 from lavra.landing.manifest import current_files
 from tests.lavra.landing.connectors.conftest import ConnectorLander
 from tests.lavra.landing.connectors.tickets_api import KEY, TicketsApi, serve
@@ -102,6 +104,8 @@ def killed_ten_times(
     lander: ConnectorLander, declared: dict[str, Any], within_s: float, seed: int
 ) -> int:
     """Kill runs at ten random moments, then let one finish; return how many were cut short."""
+    # Its environment is made first: an installation that is killed is another test's matter.
+    open_connector(lander.settings, Connection.model_validate(declared)).log.close()
     catalog_url = make_conninfo("", **lander.catalog._parameters)
     rng = random.Random(seed)  # noqa: S311 - moments, not secrets
     cut = 0
