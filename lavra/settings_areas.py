@@ -232,6 +232,10 @@ class ServiceSettings(BaseModel):
 class SupersetSettings(BaseModel):
     """Superset."""
 
+    superset_admin_password: SecretStr = Field(
+        default=SecretStr(""),
+        description="The administrator's password. Empty: one made in the state directory.",
+    )
     superset_environments_dir: Path | None = Field(
         default=None,
         description="Where Superset's Python environments are made. Default: the user's cache.",
@@ -253,6 +257,16 @@ class SupersetSettings(BaseModel):
     superset_oidc_scope: str = Field(
         default="openid email profile",
         description="What Superset asks the provider for; some tell groups only if asked.",
+    )
+    superset_secret_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Key with which Superset seals sessions and what is secret in its metadata; "
+        "all its instances share one. Empty: one made in the state directory.",
+    )
+    superset_service_auth: Literal["", "google"] = Field(
+        default="",
+        description="How Superset gets past what guards the query service: google, an identity "
+        "token of its own account, for Cloud Run.",
     )
     superset_signing_secret: SecretStr = Field(
         default=SecretStr(""),

@@ -56,6 +56,19 @@ def import_() -> None:
 
 
 @group.command()
+def serve() -> None:
+    """Serve Superset, until Ctrl-C; `lavra dashboards import` prepares what it shows."""
+    import os  # noqa: PLC0415
+
+    from lavra.dashboards import superset  # noqa: PLC0415
+    from lavra.settings import load_settings  # noqa: PLC0415
+
+    command, variables = superset.server_command(load_settings())
+    # It becomes Superset's process, so signals and its exit status are Superset's own.
+    os.execve(command[0], command, os.environ | variables)  # noqa: S606 - no shell, on purpose
+
+
+@group.command()
 def check(*, as_json: AsJson = False) -> None:
     """Ask every chart of every dashboard for its data; name each that fails or is empty."""
     from lavra.dashboards import superset  # noqa: PLC0415

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import psycopg
 
@@ -71,8 +71,9 @@ class Credentials:
 
 
 def admin_credentials(settings: Settings) -> Credentials:
-    """Return the administrator's login; its password is made at the first call and then kept."""
-    return Credentials(ADMIN, kept_secret(superset_home(settings) / "admin_password", 15))
+    """Return the administrator's login: the setting's, or one made at the first call and kept."""
+    given = settings.superset_admin_password.get_secret_value()
+    return Credentials(ADMIN, given or kept_secret(superset_home(settings) / "admin_password", 15))
 
 
 def server_command(
@@ -301,7 +302,8 @@ def _variables(
     home = superset_home(settings)
     override = settings.project / "superset" / "superset_config.py"
     runtime = {
-        "secret_key": kept_secret(home / "secret_key", 42),
+        "secret_key": settings.superset_secret_key.get_secret_value()
+        or kept_secret(home / "secret_key", 42),
         "signing": {
             "issuer": ISSUER,
             "audience": audience(settings),
@@ -330,7 +332,9 @@ def _service_uri(settings: Settings, environment: str) -> str:
     tls = url.scheme == "https"
     host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
     port = url.port or (443 if tls else 80)
-    return f"lavra://{host}:{port}/{environment}{'?https=true' if tls else ''}"
+    options = {"https": "true" if tls else "", "auth": settings.superset_service_auth}
+    query = urlencode({name: value for name, value in options.items() if value})
+    return f"lavra://{host}:{port}/{environment}{'?' if query else ''}{query}"
 
 
 def _is_current(catalog: Catalog, digests: dict[str, str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,16 +13,16 @@ import pytest
 
 from tests.infra.cloud_lake import CloudLake, cloud_lake, make_project, start_here
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 
 
 def bring_up(lake: CloudLake) -> str:
     """Land, plan and release as the jobs do; return a key of the service."""
     lake.run("land")
     lake.run("apply-models")
-    created = lake.run("apply-models", "lavra", "keys", "create", "smoke", "--json")
-    import json
-
+    created = lake.run(
+        "apply-models", "lavra", "keys", "create", "smoke", "--role=analyst", "--json"
+    )
     key: str = json.loads(created)["key"]
     return key
 
