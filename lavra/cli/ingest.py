@@ -193,8 +193,8 @@ def watch(
 ) -> None:
     """Land what is due, enter what arrived, and run the models that depend on it; Ctrl-C ends it.
 
-    Due is what a schedule says, and a csv connection without one whose files changed. What a
-    real Airbyte landed is entered when its job is over.
+    Due is what a schedule says, and a connection without one whose files, here or in a bucket,
+    changed. What a real Airbyte landed is entered when its job is over.
     """
     import functools  # noqa: PLC0415
     import time  # noqa: PLC0415

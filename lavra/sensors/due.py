@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lavra.errors import SourceError
 from lavra.landing.connection_lock import is_held
-from lavra.landing.connections import FILES
-from lavra.landing.references import resolve, unset
 from lavra.sensors.attempts import last_landings, read_attempts
 
 if TYPE_CHECKING:
     from lavra.catalog import Catalog
+    from lavra.errors import LavraError
     from lavra.landing.connections import Connection
-    from lavra.settings import Settings
+    from lavra.sensors.files import FileSensor
 
 
 @dataclass(frozen=True)
@@ -72,19 +70,22 @@ SETTLE = dt.timedelta(seconds=5)
 
 
 def changed_files(
-    settings: Settings,
     catalog: Catalog,
     connections: Iterable[Connection],
     now: dt.datetime,
+    *,
+    sensor: FileSensor,
+    on_trouble: Callable[[LavraError], None],
     settle: dt.timedelta = SETTLE,
 ) -> list[Due]:
     """Return the connections without a schedule whose files changed since they were landed.
 
     Args:
-        settings: Where the project is.
         catalog: Knows what was landed.
-        connections: Those that do not read files on this machine are left out.
+        connections: Those that do not read files are left out.
         now: An aware time.
+        sensor: Lists the files, here or in a bucket; many of them take more than one look.
+        on_trouble: Hears of a bucket that cannot be listed.
         settle: How long files must be still.
     """
     attempts, landings = read_attempts(catalog), last_landings(catalog)
@@ -92,37 +93,21 @@ def changed_files(
     for connection in connections:
         if connection.schedule.cron is not None or connection.destination.dialect is not None:
             continue
-        files = _files(settings, connection)
-        if not files or is_held(catalog, connection.name):
+        if is_held(catalog, connection.name):
             continue
-        newest = dt.datetime.fromtimestamp(max(time for _, _, time in files) / 1e9, dt.UTC)
-        if now - newest < settle:
+        try:
+            listing = sensor.look(connection)
+        except SourceError as error:
+            on_trouble(error)
             continue
-        text = "\n".join(f"{name}\0{size}\0{time}" for name, size, time in files)
-        fingerprint = hashlib.sha256(text.encode()).hexdigest()
+        if listing is None or listing.newest is None or now - listing.newest < settle:
+            continue
         attempt = attempts.get(connection.name)
         if attempt and attempt.fingerprint:
-            is_due = attempt.fingerprint != fingerprint or not attempt.is_over
+            is_due = attempt.fingerprint != listing.fingerprint or not attempt.is_over
         else:
             last = landings.get(connection.name)
-            is_due = last is None or last < newest
+            is_due = last is None or last < listing.newest
         if is_due:
-            found.append(Due(connection, fingerprint=fingerprint))
-    return found
-
-
-def _files(settings: Settings, connection: Connection) -> list[tuple[str, int, int]]:
-    """Return path, size and time (ns) of the files that a connection reads on this machine."""
-    config = connection.source.config
-    if connection.source.connector not in FILES or not config or unset(config):
-        return []
-    root = Path(str(resolve(config).get("root", ""))).expanduser()
-    root = root if root.is_absolute() else settings.project / root
-    found = []
-    for path in sorted({path for s in connection.streams for path in root.glob(s.path or "")}):
-        try:
-            status = path.stat()
-        except FileNotFoundError:  # gone since it was listed
-            continue
-        found.append((str(path), status.st_size, status.st_mtime_ns))
+            found.append(Due(connection, fingerprint=listing.fingerprint))
     return found

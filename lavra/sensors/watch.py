@@ -35,6 +35,7 @@ from lavra.landing.connections import load_connections
 from lavra.landing.housekeeping import tidy
 from lavra.sensors.attempts import claim, finish
 from lavra.sensors.due import Due, changed_files, due
+from lavra.sensors.files import FileSensor
 
 if TYPE_CHECKING:
     from lavra.airbyte.server import AirbyteServer
@@ -89,6 +90,9 @@ class Watch:
     _jobs: dict[str, int] = field(default_factory=dict)
     _troubles: set[str] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self._files = FileSensor(self.settings)
+
     def look(self, now: dt.datetime | None = None) -> list[StreamResult]:
         """Take one look, and return what landed or failed.
 
@@ -100,7 +104,9 @@ class Watch:
         connections = load_connections(self.settings.project, self.names)
         results: list[StreamResult] = []
         ready = due(self.catalog, connections, now)
-        ready += changed_files(self.settings, self.catalog, connections, now)
+        ready += changed_files(
+            self.catalog, connections, now, sensor=self._files, on_trouble=self._trouble
+        )
         for one in ready:
             results += self._land(one)
         results += self._look_at_airbyte([c for c in connections if c.destination.dialect])

@@ -20,7 +20,7 @@ from lavra.landing.run import Quiet, run_connection
 from lavra.sensors.attempts import claim, finish
 from lavra.sensors.due import due
 from lavra.sensors.watch import Watch
-from lavra.settings import load_settings
+from lavra.settings import Settings, load_settings
 from lavra.storage import open_storage
 from tests.lavra.airbyte.conftest import Workspace
 from tests.lavra.airbyte.people import PEOPLE, Run
@@ -70,11 +70,17 @@ class Lake:
 
     def start(self) -> None:
         """Begin to watch, as a new process would."""
-        settings = load_settings(self.project)
+        self.watch = self.watching(load_settings(self.project))
+
+    def watching(self, settings: Settings) -> Watch:
+        """Return a watch of a new process."""
         self.heard = Heard()
-        self.watch = Watch(
-            settings, self.catalog, open_storage(settings), self.heard, self.run_models
-        )
+        storage = open_storage(settings)
+        return Watch(settings, self.catalog, storage, self.heard, self.run_models)
+
+    @staticmethod
+    def now_after_settling() -> dt.datetime:
+        return dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)
 
     def run_models(self) -> None:
         if self.broken:

@@ -165,7 +165,7 @@ def test_the_faker_killed_ten_times_lands_all(
     declared["source"]["config"] = {
         "count": 25_000, "seed": 1, "parallelism": 2, "always_updated": source["always_updated"],
     }  # fmt: skip
-    assert killed_ten_times(real, declared, within_s=25, seed=2) > 5
+    assert killed_ten_times(real, declared, within_s=10, seed=2) > 5
     assert silver(real, "products") == list(range(1, 101))
     assert silver(real, "users") == list(range(1, 25_001))
     purchases = silver(real, "purchases")
