@@ -32,6 +32,9 @@ def register(app: typer.Typer) -> None:
             overrides["service_port"] = port
         settings = load_settings(**overrides)
         try:
+            from query_service.lean_process import leave_pandas_out  # noqa: PLC0415
+
+            leave_pandas_out()
             from query_service.server import run  # noqa: PLC0415
         except ModuleNotFoundError as error:
             raise ConfigurationError(

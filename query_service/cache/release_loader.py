@@ -27,6 +27,7 @@ from query_service.cache.lake_files import TableFiles, list_table_files
 from query_service.cache.lake_reader import LakeReader
 from query_service.cache.loader import LoadReport, load_release
 from query_service.cache.release_file import CachedTable
+from query_service.lean_process import lean_command
 from query_service.releases import Release, read_release
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ LARGE_READ_BYTES = 32 * 1024 * 1024
 
 NICENESS = 10
 
-_COMMAND = [sys.executable, "-c", f"from {__name__} import main; main()"]
+_COMMAND = lean_command(__name__)
 
 _SIZE = struct.Struct("<Q")
 

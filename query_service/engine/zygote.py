@@ -94,7 +94,3 @@ def _kill(pid: int) -> int:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     except ChildProcessError:
         return 0
-
-
-if __name__ == "__main__":
-    main()

@@ -8,12 +8,12 @@ import logging
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Coroutine
 from dataclasses import asdict
 
 from lavra.errors import ProcessError
 from query_service.engine.executor import ExecutorOptions
+from query_service.lean_process import lean_command
 
 logger = logging.getLogger("query_service")
 
@@ -94,13 +94,14 @@ class ZygoteClient:
             try:
                 self._process = await asyncio.to_thread(
                     subprocess.Popen,
-                    [
-                        sys.executable, "-m", "query_service.engine.zygote", str(theirs.fileno()),
+                    lean_command(
+                        "query_service.engine.zygote",
+                        str(theirs.fileno()),
                         json.dumps(asdict(self._options)),
-                    ],
+                    ),
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
-                )  # fmt: skip
+                )
             except OSError as error:
                 ours.close()
                 raise ProcessError(f"The engines do not start: {error}.") from error

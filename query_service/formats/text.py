@@ -17,8 +17,6 @@ from query_service.formats.values import SAFE_INTEGER, dump
 
 _NEEDS_ESCAPE = r'["\\\x00-\x1f]'
 _NEEDS_QUOTES = '[",\r\n]'
-_NOTHING = pa.scalar("")
-_QUOTE = pa.scalar('"')
 
 
 def json_rows(batch: pa.RecordBatch, *, separator: str, names: list[str] | None = None) -> bytes:
@@ -40,7 +38,7 @@ def json_rows(batch: pa.RecordBatch, *, separator: str, names: list[str] | None 
     if not parts:
         return separator.join([opening + closing] * batch.num_rows).encode()
     parts.append(pa.scalar(closing + separator))
-    text: bytes = _text(pc.binary_join_element_wise(*parts, _NOTHING))
+    text: bytes = _text(pc.binary_join_element_wise(*parts, ""))
     return text[: -len(separator)]
 
 
@@ -54,7 +52,7 @@ def csv_rows(batch: pa.RecordBatch) -> bytes:
     if not parts:
         return b"\r\n" * int(batch.num_rows)
     parts.append(pa.scalar("\r\n"))
-    return _text(pc.binary_join_element_wise(*parts, _NOTHING))
+    return _text(pc.binary_join_element_wise(*parts, ""))
 
 
 def csv_value(text: str) -> str:
@@ -137,9 +135,7 @@ def _csv_strings(text: pa.Array) -> pa.Array:
     needs = pc.or_(pc.match_substring_regex(text, _NEEDS_QUOTES), pc.equal(text, ""))
     if not pc.any(needs).as_py():
         return text
-    quoted = pc.binary_join_element_wise(
-        _QUOTE, pc.replace_substring(text, '"', '""'), _QUOTE, _NOTHING
-    )
+    quoted = pc.binary_join_element_wise('"', pc.replace_substring(text, '"', '""'), '"', "")
     return pc.if_else(needs, quoted, text)
 
 
@@ -148,7 +144,7 @@ def _plain(column: pa.Array) -> pa.Array:
 
 
 def _quoted(text: pa.Array) -> pa.Array:
-    return pc.binary_join_element_wise(_QUOTE, text, _QUOTE, _NOTHING)
+    return pc.binary_join_element_wise('"', text, '"', "")
 
 
 def _wide_integers(column: pa.Array) -> pa.Array:

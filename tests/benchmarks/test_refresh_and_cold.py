@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks import cold_tables, refresh
 
 
@@ -10,6 +12,7 @@ def test_refreshes_and_pruning_are_measured() -> None:
     assert len({ratio.name for ratio in ratios}) == len(ratios) == 6
 
 
+@pytest.mark.soak
 def test_cold_tables_are_measured() -> None:
     ratios = cold_tables.main(["--scale", "0.002", "--repeat", "1"])
     assert [ratio.reference_name for ratio in ratios] == ["DuckDB", "DataFusion"]

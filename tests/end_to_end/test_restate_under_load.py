@@ -50,7 +50,7 @@ def test_no_client_sees_a_half_built_table(running_lake: RunningLake) -> None:
         thread.start()
     try:
         running_lake.sqlmesh(
-            "plan", "--auto-apply", "--no-prompts",
+            "plan", "--auto-apply", "--no-prompts", "--skip-tests",
             "--restate-model", "bronze_commerce.orders",
         )  # fmt: skip
         running_lake.sqlmesh("run")

@@ -245,18 +245,26 @@ def test_a_join_over_budget_says_so_and_aggregates_spill(release: str, tmp_path:
     asyncio.run(scenario())
 
 
+def mapped_by(pids: list[int]) -> str:
+    """Return the memory maps of processes: the files of every extension module are in them."""
+    return "".join(Path(f"/proc/{pid}/maps").read_text() for pid in pids)
+
+
 def test_private_memory_of_an_engine_is_small(release: str, tmp_path: Path) -> None:
     from query_service.engine.memory import anonymous_bytes
 
-    async def scenario() -> None:
+    async def scenario() -> str:
         async with pool(tmp_path, count=1) as engine:
             base = {pid: anonymous_bytes(pid) for pid in engine.pids}
             for _ in range(3):
                 await run(engine, release, "select k, count(*), max(s) from g.t group by k")
             held = {pid: anonymous_bytes(pid) for pid in engine.pids}
             assert max(held[pid] - base[pid] for pid in base) < 150 << 20
+            return mapped_by(engine.pids)
 
-    asyncio.run(scenario())
+    maps = asyncio.run(scenario())
+    assert "datafusion" in maps
+    assert "pandas" not in maps
 
 
 def test_an_idle_engine_that_holds_much_memory_is_replaced(
