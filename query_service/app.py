@@ -23,6 +23,7 @@ from lavra.catalog import open_catalog
 from lavra.errors import InvalidRequest, LavraError, QueryError
 from lavra.storage import open_storage
 from query_service.access_log import AccessLog
+from query_service.access_rules import open_access
 from query_service.answers import Limits
 from query_service.authentication import AuthenticationMiddleware, Authenticator
 from query_service.cache.cold import ColdRule
@@ -36,7 +37,6 @@ from query_service.service import QueryService
 from query_service.sql_routes import answer_sql, is_sql, sql_routes
 from query_service.telemetry import Telemetry
 from query_service.tracing import open_tracer
-from query_service.views import open_access
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

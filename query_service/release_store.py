@@ -60,6 +60,7 @@ class LoadedRelease:
         seconds: How long its load took.
         stamps: What answers say of it, by the tables that they read.
         rights: Of a view of the release, the digest of the rights that it shows; else empty.
+        record: Which access log is beside its tables, if one is.
     """
 
     release: Release
@@ -70,6 +71,7 @@ class LoadedRelease:
     seconds: float = 0.0
     stamps: dict[tuple[str, ...], Stamp] = field(default_factory=dict, repr=False)
     rights: str = ""
+    record: str = ""
     by_name: dict[str, ReleaseTable] = field(init=False)
     segments: frozenset[str] = field(init=False)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.datastructures import QueryParams
 
+from lavra.access import record
 from lavra.errors import InvalidRequest
 from query_service.formats import MEDIA_TYPES
 from query_service.releases import PRODUCTION
@@ -68,7 +69,12 @@ class SqlRequest(BaseModel):
     @cached_property
     def is_volatile(self) -> bool:
         """Whether the same request on the same snapshot may answer differently."""
-        return is_volatile(self.sql)
+        return is_volatile(self.sql) or self.names_record
+
+    @cached_property
+    def names_record(self) -> bool:
+        """Whether it may read the access log, which belongs to no release; errs towards yes."""
+        return record.TABLE in self.sql.casefold()
 
     @cached_property
     def identity(self) -> str:

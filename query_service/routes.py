@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
+from lavra.access import record
 from lavra.access.caller import ADMIN_ROLE, METRICS_ROLE, Caller
 from lavra.errors import Forbidden, NotReady, UnknownTable
 from query_service.descriptions import (
@@ -98,7 +99,8 @@ async def show_table(
     request: Request, schema: str, table: str, environment: Environment = PRODUCTION
 ) -> dict[str, Any]:
     """Describe one table: columns, grain, freshness, upstream, audits."""
-    found = describe_table(await _seen(request, environment), f"{schema}.{table}")
+    name = f"{schema}.{table}"
+    found = describe_table(await _seen(request, environment, name == record.NAME), name)
     if found is None:
         raise UnknownTable(
             f"There is no table {schema}.{table}.", remedy="GET /v1/tables lists the tables."
@@ -152,9 +154,10 @@ def _caller(request: Request) -> Caller:
     return caller
 
 
-async def _seen(request: Request, environment: str) -> LoadedRelease:
+async def _seen(request: Request, environment: str, with_record: bool = False) -> LoadedRelease:
     """Return what the caller may see of an environment's current release."""
-    return await _service(request).views.current(_caller(request), environment)
+    views = _service(request).views
+    return await views.current(_caller(request), environment, with_record=with_record)
 
 
 def _service(request: Request) -> QueryService:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lavra.errors import InvalidRequest, LavraError, QueryCancelled
+from query_service.access_record import AccessRecord
+from query_service.access_rules import AccessRules
 from query_service.admission import Admission
 from query_service.answers import Answer, Limits
 from query_service.engine.jobs import Finished, Job
@@ -21,7 +23,7 @@ from query_service.release_store import LoadedRelease, ReleaseStore
 from query_service.result_cache import Entry, ResultCache, key_of
 from query_service.running import Envelope, Run, Stamp, out_of_time
 from query_service.telemetry import Telemetry
-from query_service.views import AccessRules, Views
+from query_service.views import Views
 from query_service.watch import release_watcher
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ class QueryService:
         self.store = ReleaseStore(
             catalog, storage, folder, engine, self._on_releases, cold=limits.cold
         )
-        self.views = Views(self.store, access, folder / "restricted")
+        self.views = Views(self.store, access, folder, AccessRecord(catalog, folder / "access-log"))
         self._access = access
         self._quotas = Quotas()
         self._watcher = release_watcher(catalog, self._hear)
@@ -148,13 +150,13 @@ class QueryService:
             resources.callback(lambda: sent(record.bytes_out))
             if request.snapshot:
                 record.enter("load")
-            loaded = await resources.enter_async_context(
-                self.views.use(record.caller, request.environment, request.snapshot)
+            seen = self.views.use(
+                record.caller, request.environment, request.snapshot, request.names_record
             )
+            loaded = await resources.enter_async_context(seen)
             record.snapshot = loaded.id
             timeout_s = request.timeout_s or self._limits.timeout_s
-            if quota and quota.timeout_s:
-                timeout_s = min(timeout_s, quota.timeout_s)
+            timeout_s = min(timeout_s, (quota and quota.timeout_s) or timeout_s)
             deadline = self._loop.time() + timeout_s
             key = None
             if self._limits.result_cache_bytes and not request.is_volatile:

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from lavra.access.keys import without_secrets
 from lavra.errors import InvalidRequest
 from query_service.openapi import GET_SQL_DOCS, SQL_DOCS
 from query_service.queries import QueryRecord
@@ -128,8 +129,8 @@ def _service(request: Request) -> QueryService:
 def _record(request: Request, body: SqlRequest, accepted: Accepted) -> QueryRecord:
     state = request.state
     return QueryRecord(
-        state.query_id, body.sql, body.environment, state.caller, accepted.encoding,
-        client=state.client,
+        state.query_id, without_secrets(body.sql), body.environment, state.caller,
+        accepted.encoding, client=state.client,
     )  # fmt: skip
 
 

@@ -9,13 +9,14 @@ for longest ago before the others.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import logging
 import shutil
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,34 +31,25 @@ from lavra.access.rights import (
     with_tags,
 )
 from lavra.errors import Forbidden, LavraError, ResourcesExhausted, UnknownEnvironment
+from query_service.access_record import SHAPE, AccessRecord
+from query_service.access_rules import AccessRules
 from query_service.cache.loader import LoadReport
-from query_service.cache.restricted import HashKey, RestrictedWriter
-from query_service.policy_source import PolicySource
+from query_service.cache.restricted import RestrictedWriter
 from query_service.release_store import LoadedRelease, ReleaseStore
 from query_service.releases import table_name
 
 if TYPE_CHECKING:
     from lavra.access.caller import Caller
     from lavra.access.policy import Policy, Quota
-    from lavra.catalog import Catalog
-    from lavra.settings import Settings
-    from lavra.storage import LakeStorage
     from query_service.releases import Release, ReleaseTable
 
 logger = logging.getLogger("query_service")
 
+ViewKey = tuple[int, str, str]
+"""A release's id, the access log beside it, and the digest of the rights."""
+
 REMEMBERED = 4096
 """Callers whose rights are kept, so that a repeated query does not work them out again."""
-
-
-@dataclass(frozen=True)
-class AccessRules:
-    """The policy, the secret of its mask ``hash``, and what the copies may take together."""
-
-    source: PolicySource
-    key: HashKey
-    most_bytes: int
-    storage: LakeStorage | None = None
 
 
 class Views:
@@ -66,24 +58,29 @@ class Views:
     Args:
         store: The releases.
         access: What views are made by.
-        folder: Where restricted releases are; emptied at the start.
+        folder: Restricted releases are in its ``restricted``, which is emptied at the start.
+        record: The access log, for those who may see it.
     """
 
-    def __init__(self, store: ReleaseStore, access: AccessRules, folder: Path) -> None:
+    def __init__(
+        self, store: ReleaseStore, access: AccessRules, folder: Path, record: AccessRecord
+    ) -> None:
+        folder = folder / "restricted"
         shutil.rmtree(folder, ignore_errors=True)
         self._store = store
+        self._record = record
         self._source = access.source
         self._folder = folder
         self._most_bytes = access.most_bytes
         self._loop = asyncio.get_running_loop()
         self._writer = RestrictedWriter(folder, access.key, self._claim_from_thread, access.storage)
-        self._views: OrderedDict[tuple[int, str], LoadedRelease] = OrderedDict()
-        self._rights: OrderedDict[tuple[Caller, int], Rights] = OrderedDict()
+        self._views: OrderedDict[ViewKey, LoadedRelease] = OrderedDict()
+        self._rights: OrderedDict[tuple[Caller, int, str], Rights] = OrderedDict()
         self._roles: OrderedDict[Caller, frozenset[str]] = OrderedDict()
         self._making = asyncio.Lock()
         self._claimed: dict[Path, int] = {}
         self._policy_digest = ""
-        store.more_files = lambda: {str(view.file) for view in self._views.values()}
+        store.more_files = lambda: {str(v.file) for v in self._views.values()} | record.files
 
     @property
     def bytes(self) -> int:
@@ -131,22 +128,34 @@ class Views:
 
     @asynccontextmanager
     async def use(
-        self, caller: Caller, environment: str, snapshot: str | None = None
+        self,
+        caller: Caller,
+        environment: str,
+        snapshot: str | None = None,
+        with_record: bool = False,
     ) -> AsyncIterator[LoadedRelease]:
         """Hold what a caller may see of a release for a block.
+
+        Args:
+            caller: Who.
+            environment: Of the release.
+            snapshot: A retained release instead of the current one.
+            with_record: The access log beside it, if the caller may see that.
 
         Raises:
             LavraError: as :meth:`check` and :meth:`ReleaseStore.use`, or there is no room.
         """
         self.check(caller, environment)
-        async with self._store.use(environment, snapshot) as loaded:
+        async with contextlib.AsyncExitStack() as held:
+            loaded = await held.enter_async_context(self._store.use(environment, snapshot))
+            if with_record and self._sees_record(caller, environment):
+                loaded = await self._record.beside(loaded)
+                held.enter_context(_using(loaded))
+                self._drop_records_before(loaded)
             rights = self._rights_on(caller, loaded)
             view = loaded if rights.is_everything else await self._view(loaded, rights)
-            view.uses += 1
-            try:
-                yield view
-            finally:
-                view.uses -= 1
+            held.enter_context(_using(view))
+            yield view
 
     def held(self, caller: Caller, environment: str) -> LoadedRelease | None:
         """Return what :meth:`use` would of the current release, if it is there already."""
@@ -159,19 +168,20 @@ class Views:
             self.check(caller, environment)
         except LavraError:
             return None
-        key = loaded.release.id, self._rights_on(caller, loaded).digest
-        view = self._views.get(key)
+        view = self._views.get(_key(loaded, self._rights_on(caller, loaded)))
         if view:
-            self._views.move_to_end(key)
+            self._views.move_to_end(_key(loaded, self._rights_on(caller, loaded)))
         return view
 
-    async def current(self, caller: Caller, environment: str) -> LoadedRelease:
+    async def current(
+        self, caller: Caller, environment: str, *, with_record: bool = False
+    ) -> LoadedRelease:
         """Return what a caller may see of an environment's current release, to describe it.
 
         Raises:
             LavraError: as :meth:`use`.
         """
-        async with self.use(caller, environment) as view:
+        async with self.use(caller, environment, with_record=with_record) as view:
             return view
 
     def environments(self, caller: Caller) -> dict[str, LoadedRelease | None]:
@@ -205,6 +215,26 @@ class Views:
         for key in [key for key in self._views if str(key[0]) not in release_ids]:
             del self._views[key]
         self._delete_unused()
+        self._record.free(list(self._views.values()), release_ids)
+
+    def _sees_record(self, caller: Caller, environment: str) -> bool:
+        policy = self._policy()
+        if caller.kind == "loopback" or policy is None:
+            return caller.kind == "loopback"
+        return bool(rights_of(policy, caller, environment, [SHAPE]).tables)
+
+    def _drop_records_before(self, loaded: LoadedRelease) -> None:
+        """Forget views with an earlier access log, but those in use."""
+        old = [
+            key
+            for key, view in self._views.items()
+            if key[1] not in {"", loaded.record} and not view.uses
+        ]
+        for key in old:
+            del self._views[key]
+        if old:
+            self._delete_unused()
+        self._record.free(list(self._views.values()))
 
     def _policy(self) -> Policy | None:
         policy = self._source.policy
@@ -219,7 +249,7 @@ class Views:
         policy = self._policy()
         if caller.kind == "loopback" or policy is None:
             return EVERYTHING if caller.kind == "loopback" else Rights()
-        key = caller, loaded.release.id
+        key = caller, loaded.release.id, loaded.record
         found = self._rights.get(key)
         if found is None:
             tables = self._shapes(loaded)
@@ -248,7 +278,7 @@ class Views:
         return shapes
 
     async def _view(self, loaded: LoadedRelease, rights: Rights) -> LoadedRelease:
-        key = loaded.release.id, rights.digest
+        key = _key(loaded, rights)
         async with self._making:
             view = self._views.get(key)
             if view is None:
@@ -263,12 +293,15 @@ class Views:
 
     def _make(self, loaded: LoadedRelease, rights: Rights) -> LoadedRelease:
         digest = rights.digest
-        path = self._folder / "releases" / f"{loaded.release.id}-{digest}.json"
+        path = self._folder / "releases" / f"{loaded.release.id}-{loaded.record}-{digest}.json"
         cached = self._writer.write(path, loaded.report.cached, rights)
         shown = {table.name for table in cached}
         release = _restricted(loaded.release, rights, shown)
         report = LoadReport(tables=len(cached), cached=cached)
-        return LoadedRelease(release, path, report, dt.datetime.now(dt.UTC), rights=digest)
+        return LoadedRelease(
+            release, path, report, dt.datetime.now(dt.UTC), rights=digest,
+            record=loaded.record,
+        )  # fmt: skip
 
     def _claim_from_thread(self, path: Path, size: int) -> None:
         asyncio.run_coroutine_threadsafe(self._claim(path, size), self._loop).result()
@@ -315,22 +348,17 @@ class Views:
                 path.unlink(missing_ok=True)
 
 
-def open_access(settings: Settings, catalog: Catalog, storage: LakeStorage) -> AccessRules:
-    """Return the access rules of a lake.
+def _key(loaded: LoadedRelease, rights: Rights) -> ViewKey:
+    return loaded.release.id, loaded.record, rights.digest
 
-    Raises:
-        ConfigurationError: the policy is wrong.
-        CatalogError: the catalog does not answer.
-    """
-    with catalog.connect() as connection:
-        row = connection.execute("select secret from lavra.mask_key").fetchone()
-    assert row is not None  # noqa: S101 - the migration puts it there
-    return AccessRules(
-        PolicySource(settings.project),
-        HashKey(bytes(row[0])),
-        settings.service_restricted_mb * 1024 * 1024,
-        storage,
-    )
+
+@contextlib.contextmanager
+def _using(loaded: LoadedRelease) -> Iterator[None]:
+    loaded.uses += 1
+    try:
+        yield
+    finally:
+        loaded.uses -= 1
 
 
 def _size(path: Path) -> int:

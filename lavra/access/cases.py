@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from lavra.access.caller import Caller, Kind
 from lavra.access.policy import FOLDER, Policy
 from lavra.access.rights import TableShape, environments_allow, rights_of, roles_of
+from lavra.dashboards.access_record import with_record
 from lavra.errors import ConfigurationError
 from lavra.landing.yaml_file import YamlFile, load_yaml, validated
 
@@ -89,6 +90,7 @@ def run_cases(project: Path, policy: Policy, gold: Gold) -> Iterator[Outcome]:
     Raises:
         ConfigurationError: a file is wrong, or a fixture is of no Gold model.
     """
+    gold = with_record(gold)
     for path in sorted((project / FOLDER / "tests").glob("*.yaml")):
         file = load_yaml(path)
         cases = validated(CasesFile, file, manual="docs/access.md")

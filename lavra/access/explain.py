@@ -16,6 +16,7 @@ from lavra.access.rights import (
     TableRights,
     TableShape,
     attributes_of,
+    grant_names,
     mask_names,
     matches,
     rights_of,
@@ -51,9 +52,7 @@ def explain(policy: Policy, caller: Caller, environment: str, table: TableShape)
         policy.place("roles", name, "grants", i)
         for name in sorted(roles)
         for i, grant in enumerate(policy.roles[name].grants)
-        if matches(environment, grant.environments)
-        and matches(table.name, grant.tables)
-        and not matches(table.name, grant.except_tables)
+        if matches(environment, grant.environments) and grant_names(grant, table.name)
     ]
     filters = [
         f"{policy.place('rows', i)}: {rule.filter}"

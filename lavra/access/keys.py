@@ -25,6 +25,11 @@ CHANNEL = "lavra_api_key"
 KEY = re.compile(r"lavra_([a-z2-7]{12})_([A-Za-z0-9_-]{43})")
 """The form of a key; also what must never be seen in a log."""
 
+_SECRETS = re.compile(
+    r"(lavra_[a-z2-7]{12}_)[A-Za-z0-9_-]{8,}"
+    r"|(\beyJ)[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*)?"
+)
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,62}")
 _ROLE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9_]{1,63}")
@@ -73,6 +78,13 @@ class ApiKey:
             "environments": sorted(self.environments) if self.environments is not None else None,
             "state": self.state(datetime.now(UTC)),
         }
+
+
+def without_secrets(text: str) -> str:
+    """Return a text with what looks like a key or a token cut short: people paste them."""
+    if "lavra_" not in text and "eyJ" not in text:
+        return text
+    return _SECRETS.sub(lambda found: f"{found[1] or found[2]}***", text)
 
 
 def digest(secret: str) -> bytes:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lavra.access.policy import BUILT_IN, MaskRule, Policy, RowRule
-from lavra.access.rights import mask_names, matches
+from lavra.access.record import is_system
+from lavra.access.rights import grant_names, mask_names, matches
+from lavra.dashboards.access_record import record_table
 
 if TYPE_CHECKING:
     from lavra.dashboards.gold import Gold, GoldTable
@@ -27,6 +29,8 @@ class Problem:
 def lint(policy: Policy, gold: Gold) -> list[Problem]:
     """Return what is wrong with a policy; empty is good."""
     tables = list(gold.tables.values())
+    if _names_record(policy):
+        tables.append(record_table())
     found = [
         *_grants(policy, tables),
         *(p for i, rule in enumerate(policy.rows) for p in _row_rule(policy, i, rule, tables)),
@@ -37,13 +41,22 @@ def lint(policy: Policy, gold: Gold) -> list[Problem]:
     return list(dict.fromkeys(found))
 
 
+def _names_record(policy: Policy) -> bool:
+    """Whether the policy speaks of the access log; a wildcard that was meant for Gold does not."""
+    grants = (grant for role in policy.roles.values() for grant in role.grants)
+    named = [p for g in grants for p in (*g.tables, *g.except_tables)]
+    named += [p for rule in policy.rows for p in rule.tables]
+    named += [p for rule in policy.masks for p in rule.tables]
+    return any(is_system(pattern) for pattern in named)
+
+
 def _grants(policy: Policy, tables: list[GoldTable]) -> Iterator[Problem]:
     for name, role in policy.roles.items():
         for i, grant in enumerate(role.grants):
             key = ("roles", name, "grants", i)
             yield from _tables(policy, (*key, "tables"), grant.tables, tables)
             yield from _tables(policy, (*key, "except_tables"), grant.except_tables, tables)
-            named = [t for t in tables if matches(t.full_name, grant.tables)]
+            named = [t for t in tables if grant_names(grant, t.full_name)]
             yield from _columns(policy, (*key, "columns"), grant.columns, named)
             yield from _columns(policy, (*key, "except_columns"), grant.except_columns, named)
 

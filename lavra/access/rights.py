@@ -26,6 +26,7 @@ from lavra.access.policy import (
     Policy,
     Quota,
 )
+from lavra.access.record import is_system
 
 Value = str | int | list[str] | list[int]
 
@@ -150,6 +151,14 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name.casefold(), pattern.casefold()) for pattern in patterns)
 
 
+def grant_names(grant: Grant, table: str) -> bool:
+    """Whether a grant names a table; the service's own only by their schema's name."""
+    patterns: list[str] = list(grant.tables)
+    if is_system(table):
+        patterns = [pattern for pattern in patterns if is_system(pattern)]
+    return matches(table, patterns) and not matches(table, grant.except_tables)
+
+
 def mask_names(rule: MaskRule, table: str, column: str, tags: frozenset[str]) -> bool:
     """Whether a mask rule names a column."""
     return matches(table, rule.tables) and (
@@ -225,11 +234,7 @@ def _table_rights(
 def _visible_columns(
     policy: Policy, roles: frozenset[str], grants: list[Grant], table: TableShape
 ) -> Iterator[tuple[str, MaskKind | None]]:
-    granted = [
-        grant
-        for grant in grants
-        if matches(table.name, grant.tables) and not matches(table.name, grant.except_tables)
-    ]
+    granted = [grant for grant in grants if grant_names(grant, table.name)]
     masks = [rule for rule in policy.masks if rule.holds_for(roles)]
     for column, tags in table.columns.items():
         if not any(

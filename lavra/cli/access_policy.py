@@ -75,10 +75,11 @@ def explain_command(
     """Say what somebody sees of a table, and by which lines of the policy."""
     from lavra.access.cases import shapes_of  # noqa: PLC0415
     from lavra.access.explain import explain  # noqa: PLC0415
+    from lavra.dashboards.access_record import with_record  # noqa: PLC0415
     from lavra.dashboards.gold import gold_of_models  # noqa: PLC0415
 
     settings, policy = _policy()
-    shapes = shapes_of(gold_of_models(settings), {table})
+    shapes = shapes_of(with_record(gold_of_models(settings)), {table})
     if not shapes:
         raise AccessError(f"There is no Gold model {table}.")
     found = explain(policy, _caller(user, role or [], claims), environment, shapes[0])
@@ -112,12 +113,13 @@ def diff_command(
 
     from lavra.access.cases import shapes_of  # noqa: PLC0415
     from lavra.access.explain import compare, policy_at  # noqa: PLC0415
+    from lavra.dashboards.access_record import with_record  # noqa: PLC0415
     from lavra.dashboards.gold import gold_of_models  # noqa: PLC0415
 
     settings, policy = _policy()
     with tempfile.TemporaryDirectory(prefix="lavra-access-") as folder:
         before = policy_at(settings.project, base, Path(folder))
-    changes = compare(before, policy, shapes_of(gold_of_models(settings)))
+    changes = compare(before, policy, shapes_of(with_record(gold_of_models(settings))))
     if as_json:
         print_json([asdict(change) for change in changes])
         return

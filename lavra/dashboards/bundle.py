@@ -83,6 +83,13 @@ class BundleCompiler:
             "datasets": [dataset_uuid(t.full_name, self.environment) for t in self._tables()],
         }
 
+    def restricted(self) -> dict[str, list[str]]:
+        """Return the roles that may open each dashboard, by its uuid; none: whoever sees data."""
+        return {
+            dashboard_uuid(slug, self.environment): sorted(dashboard.roles)
+            for slug, dashboard in self.assets.dashboards.items()
+        }
+
     def _database(self) -> dict[str, Any]:
         suffix = "" if self.environment == PRODUCTION else f" ({self.environment})"
         return {

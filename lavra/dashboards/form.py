@@ -132,6 +132,9 @@ class Dashboard(_Strict):
     refresh_s: int = Field(default=0, ge=0, description="Reload every so many seconds; 0: never.")
     color_scheme: str = "lavra"
     cross_filters: bool = True
+    roles: list[str] = Field(
+        default=[], description="Roles that may open it, beside Admin; none: whoever sees data."
+    )
     filters: list[Filter] = []
     rows: list[Row] = Field(default=[], description="Above the tabs, where there are any.")
     tabs: list[Tab] = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lavra.access.record import is_system
 from lavra.dashboards.chart_types import TIME_FORMATS
 from lavra.dashboards.form import GRID_COLUMNS, Assets, Chart, Row
 from lavra.dashboards.gold import Column, Gold, GoldTable, Metric
@@ -100,16 +101,24 @@ def with_freshness(assets: Assets, gold: Gold) -> Assets:
     """Return the assets with a row on top of each dashboard, about the tables that it reads."""
     charts, dashboards = dict(assets.charts), dict(assets.dashboards)
     for slug, dashboard in assets.dashboards.items():
+        released = _released(dashboard, assets, gold)
+        if released is not None and not released:
+            continue  # the access log alone: it is of now, and of no release
         name = f"{PREFIX}{slug}"
-        charts[name] = _chart(dashboard, assets, gold)
+        charts[name] = _chart(released or [])
         row = Row(charts={name: GRID_COLUMNS}, height=HEIGHT)
         dashboards[slug] = dashboard.model_copy(update={"rows": [row, *dashboard.rows]})
     return replace(assets, charts=charts, dashboards=dashboards)
 
 
-def _chart(dashboard: Dashboard, assets: Assets, gold: Gold) -> Chart:
+def _released(dashboard: Dashboard, assets: Assets, gold: Gold) -> list[str] | None:
+    """Return the released tables that a dashboard reads; None if it reads no table at all."""
     found = (gold.find(assets.charts[name].dataset) for name in dashboard.charts)
-    names = sorted({table.full_name for table in found if table is not None})
+    names = {table.full_name for table in found if table is not None}
+    return sorted(name for name in names if not is_system(name)) if names else None
+
+
+def _chart(names: list[str]) -> Chart:
     listed = ", ".join(f"'{name}'" for name in names) or "''"
     title: Text = {"en": "Freshness", "pt_BR": "Atualização"}
     return Chart(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lavra.access import record
+from lavra.dashboards.access_record import with_record
 from lavra.dashboards.form import Assets, Chart, load_assets
 from lavra.dashboards.gold import Gold, GoldTable, unknown_columns
+from lavra.dashboards.roles import ADMIN, ROLES, load_roles
+from lavra.errors import DashboardError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +28,10 @@ def lint(project: Path, gold: Gold) -> tuple[Assets, Gold, list[str]]:
     assets, problems = load_assets(project)
     gold, more = gold.with_metrics(project)
     problems += more
+    if any(chart.dataset in {record.NAME, record.TABLE} for chart in assets.charts.values()):
+        gold = with_record(gold)
+    roles, more = _roles(project)
+    problems += more
     titles: dict[str, str] = {}
     for name, chart in assets.charts.items():
         shown = str(assets.files["charts", name])
@@ -34,6 +42,11 @@ def lint(project: Path, gold: Gold) -> tuple[Assets, Gold, list[str]]:
         titles[title] = shown
     for slug, dashboard in assets.dashboards.items():
         shown = str(assets.files["dashboards", slug])
+        problems += [
+            f"{shown}: roles: there is no role {name} in {ROLES}"
+            for name in dashboard.roles
+            if name != ADMIN and name not in roles
+        ]
         for place, row in dashboard.places:
             problems += [
                 f"{shown}: {place}.charts: there is no chart {name}"
@@ -48,6 +61,13 @@ def lint(project: Path, gold: Gold) -> tuple[Assets, Gold, list[str]]:
             elif table and item.column and item.column not in table.columns:
                 problems.append(f"{where}.column: {_no_column(item.column, table)}")
     return assets, gold, problems
+
+
+def _roles(project: Path) -> tuple[set[str], list[str]]:
+    try:
+        return set(load_roles(project).roles), []
+    except DashboardError as error:
+        return set(), error.message.split("\n")
 
 
 def _of_chart(chart: Chart, gold: Gold) -> list[str]:

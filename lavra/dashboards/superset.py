@@ -96,8 +96,10 @@ def server_command(
 
 def compile_bundle(
     settings: Settings, gold: Gold, environment: str = PRODUCTION
-) -> tuple[dict[str, str], dict[str, list[str]]]:
+) -> tuple[dict[str, str], dict[str, list[str]], dict[str, list[str]]]:
     """Return the project's dashboards as Superset imports them, and the uuids that they own.
+
+    The third is the roles that may open each dashboard, by its uuid.
 
     Raises:
         DashboardError: something in them is wrong; the message names file and field of each.
@@ -112,7 +114,7 @@ def compile_bundle(
         assets, gold, uri=_service_uri(settings, environment), locale=settings.locale,
         time_zone=settings.time_zone, environment=environment,
     )  # fmt: skip
-    return compiler.files(), compiler.owned()
+    return compiler.files(), compiler.owned(), compiler.restricted()
 
 
 def read_gold(settings: Settings, catalog: Catalog | None = None) -> Gold:
@@ -160,16 +162,16 @@ def bootstrap(
     """
     catalog = catalog or open_catalog(settings)
     environment = environment or ensure_environment(settings, report)
-    bundle, owned = compile_bundle(settings, gold or read_gold(settings, catalog), shown)
+    bundle, owned, opened_by = compile_bundle(settings, gold or read_gold(settings, catalog), shown)
     catalog.ensure_database(SUPERSET_DATABASE)
     task = base_task(settings, environment, shown)
-    task |= {"files": bundle, "owned": owned}
+    task |= {"files": bundle, "owned": owned, "opened_by": opened_by}
     installed = environment.folder.name
     assets = f"assets{task['suffix']}"
-    task["digests"][assets] = _digest(installed, json.dumps(bundle, sort_keys=True))
+    task["digests"][assets] = _digest(installed, json.dumps([bundle, opened_by], sort_keys=True))
     if shown == PRODUCTION:
         task["roles"] = load_roles(settings.project).own
-        task["digests"]["grants"] = _digest(installed, json.dumps(task["roles"]))
+        task["digests"]["grants"] = _digest(installed, json.dumps([task["roles"], opened_by]))
     with advisory_lock(catalog, BOOTSTRAP_LOCK, timeout_s=BOOTSTRAP_TIMEOUT_S):
         if force_import:
             task["force"] = [assets]
@@ -220,6 +222,7 @@ def base_task(settings: Settings, environment: SupersetEnvironment, shown: str) 
         # Short, whatever the environment's name is: it is part of a key.
         "suffix": "" if shown == PRODUCTION else f" {_digest(shown)[:16]}",
         "roles": None,
+        "opened_by": {},
     }
 
 

@@ -140,9 +140,11 @@ class ReleaseSession:
             held = {t.table_name: t for t in tables if t.schema_name == schema_name}
             schema = _ReleaseSchema(held, self._tables_read, target_partitions, bucket)
             self._schemas[schema_name] = schema
-            catalog.register_schema(schema_name, schema)
+            if schema_name != SYSTEM_SCHEMA:
+                catalog.register_schema(schema_name, schema)
         catalog.register_schema(INFORMATION_SCHEMA, _Views(information_schema(tables)))
-        catalog.register_schema(SYSTEM_SCHEMA, _Views(system_views(tables)))
+        system = _Views(system_views(tables), self._schemas.get(SYSTEM_SCHEMA))
+        catalog.register_schema(SYSTEM_SCHEMA, system)
         self._context.register_catalog_provider(CATALOG, catalog)
 
     def plan(self, sql: str, parameters: dict[str, pa.Scalar]) -> Plan:
@@ -299,22 +301,23 @@ class _ReleaseSchema(SchemaProvider):  # type: ignore[misc]
 
 
 class _Views(SchemaProvider):  # type: ignore[misc]
-    """A schema of views that are made of the release's own description."""
+    """A schema of views made of the release's own description, and perhaps tables beside them."""
 
-    def __init__(self, views: dict[str, pa.Table]) -> None:
+    def __init__(self, views: dict[str, pa.Table], tables: _ReleaseSchema | None = None) -> None:
         self._views = views
+        self._tables = tables
         self._opened: dict[str, Table] = {}
 
     def table_names(self) -> set[str]:
-        return set(self._views)
+        return set(self._views) | (self._tables.table_names() if self._tables else set())
 
     def table_exist(self, name: str) -> bool:
-        return name in self._views
+        return name in self.table_names()
 
     def table(self, name: str) -> Table | None:
         view = self._views.get(name)
         if view is None:
-            return None
+            return self._tables.table(name) if self._tables else None
         if name not in self._opened:
             self._opened[name] = _open_outside(
                 lambda: memory_table(view.schema, view.to_batches(), 1)

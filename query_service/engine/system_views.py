@@ -47,6 +47,7 @@ def system_views(tables: list[CachedTable]) -> dict[str, pa.Table]:
             "failed_audits": ", ".join(table.facts.failed_audits),
         }
         for table in tables
+        if table.schema_name != SYSTEM_SCHEMA
     ]
     return {"tables": pa.Table.from_pylist(rows, schema=TABLES)}
 

@@ -47,7 +47,8 @@ class Bootstrap:
         app: Superset's application.
         task: ``admin``; ``digests`` by step; ``files`` of the bundle, or None to remove what was
             imported; ``owned`` uuids by kind; the ``database``'s uuid; ``suffix`` of the notes
-            (each preview has notes of its own); ``roles``, where they are to be granted.
+            (each preview has notes of its own); ``roles``, where they are to be granted;
+            ``opened_by``: for each dashboard's uuid the roles that may open it.
     """
 
     def __init__(self, app: Any, task: dict[str, Any]) -> None:
@@ -128,6 +129,7 @@ class Bootstrap:
         admin = security_manager.find_user(username=self.task["admin"]["username"])
         with override_user(admin):
             ImportAssetsCommand(dict(self.task["files"])).run()
+            self._restrict()
             self._prune()
         self._note(
             f"imported{self.suffix}", json.dumps(snapshot.take(self.task["owned"]), default=str)
@@ -156,7 +158,23 @@ class Bootstrap:
                 self.pruned.append(f"role {name}")
                 db.session.delete(gone)
         db.session.commit()
+        self._restrict()
         self._note("roles_owned", json.dumps(list(self.task["roles"])))
+
+    def _restrict(self) -> None:
+        """Let the roles that a dashboard names open it, and Admin; without any it is for all.
+
+        The first import comes before the roles: until they are made it is for Admin alone.
+        """
+        from superset.models.dashboard import Dashboard
+
+        from superset import db, security_manager
+
+        for uuid, names in self.task["opened_by"].items():
+            dashboard = db.session.query(Dashboard).filter_by(uuid=uuid).one()
+            found = [security_manager.find_role(name) for name in ("Admin", *names) if names]
+            dashboard.roles = list({role.id: role for role in found if role}.values())
+        db.session.commit()
 
     def _prune(self) -> None:
         """Remove what an earlier import made and this one no longer holds."""

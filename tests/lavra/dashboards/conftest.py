@@ -20,7 +20,7 @@ from lavra.dashboards.client import SupersetClient
 from lavra.dashboards.environment import SupersetEnvironment
 from lavra.settings import Settings, load_settings
 from tests.conftest import free_port
-from tests.query_service.conftest import Lake, close_lake, make_lake, serving
+from tests.query_service.conftest import OPEN_POLICY, Lake, close_lake, make_lake, serving
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -81,7 +81,11 @@ READINGS = """
         + to_days((i % 729)::int) + to_seconds(i * 7919 % 86400) + to_milliseconds(i % 1000) as ts
         from range(1000) r(i))"""
 
-ROLES = "roles: {Viewer: {everyone: true}, Analyst: {sql_lab: true, groups: [analysts]}}"
+AUDITORS = """
+  auditor:
+    given_to: {roles: ["superset:Admin", "superset:Auditor"]}
+    grants: [{tables: [lavra.access_log]}]
+"""
 AUDITS = ("not_null", "unique_grain")
 FAILED_AUDIT = "orders_are_recent"
 
@@ -125,10 +129,8 @@ class RunningSuperset:
 def dashboards_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     """A lake with the commerce domain's Gold tables and this repository's dashboards."""
     root = tmp_path_factory.mktemp("dashboards") / "lake"
-    lake = make_lake(root, time_zone="America/Sao_Paulo")
+    lake = make_lake(root, OPEN_POLICY + AUDITORS, time_zone="America/Sao_Paulo")
     (root / "lavra.toml").write_text('name = "test"\ntime_zone = "America/Sao_Paulo"\n')
-    (root / "superset").mkdir()
-    (root / "superset" / "roles.yaml").write_text(ROLES)
     for folder in ("superset", "sqlmesh_project"):
         shutil.copytree(
             REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns(".cache", "logs"),

@@ -6,6 +6,8 @@ import httpx
 import pytest
 
 from lavra.dashboards import superset
+from lavra.dashboards.client import SupersetClient
+from lavra.errors import DashboardError
 from tests.browser import keep, log_in, open_browser, open_dashboard, wait_for
 from tests.lavra.dashboards.conftest import RunningSuperset
 from tests.query_service.conftest import wait_until
@@ -33,6 +35,50 @@ def test_the_service_knows_which_user_asked(running_superset: RunningSuperset) -
 
     # Without the signature it would be the loopback caller, whom this service lets in as well.
     wait_until(lambda: ("superset", "admin") in recorded())
+
+
+def _person(running: RunningSuperset, role: str) -> SupersetClient:
+    """A session of somebody who has one role."""
+    credentials = superset.Credentials(f"some_{role.lower()}", "a-long-pass-phrase")
+    with running.client() as admin:
+        listed = admin.get("/api/v1/security/roles/", q="(page_size:100)")["result"]
+        admin.post(
+            "/api/v1/security/users/",
+            {
+                "username": credentials.username, "password": credentials.password,
+                "first_name": "Some", "last_name": role, "active": True,
+                "email": f"{credentials.username}@shop.example",
+                "roles": [one["id"] for one in listed if one["name"] == role],
+            },
+        )  # fmt: skip
+    return SupersetClient(running.url, credentials)
+
+
+def test_the_access_log_is_shown_to_those_with_the_right_alone(
+    running_superset: RunningSuperset,
+) -> None:
+    with running_superset.client() as admin:
+        admin.check({"commerce"})
+
+        def is_shown() -> bool:
+            # What was asked a moment ago is shipped behind.
+            return all(item.is_good for item in admin.check({"access"}))
+
+        wait_until(is_shown, timeout_s=60)
+        charts = {chart["slice_name"]: chart["id"] for chart in admin.charts_of("access")}
+        assert len(charts) == 8  # and no row of a release's freshness
+        queries = admin.chart_data(charts["Who asks how much"])["data"]
+        assert ("admin", "superset") in {(row["caller"], row["kind"]) for row in queries}
+    with _person(running_superset, "Auditor") as auditor:
+        assert {d["slug"] for d in auditor.dashboards()} == {"access", "commerce"}
+        assert all(item.is_good for item in auditor.check({"access"}))
+    with _person(running_superset, "Viewer") as viewer:
+        assert {d["slug"] for d in viewer.dashboards()} == {"commerce"}
+        with pytest.raises(DashboardError):
+            viewer.charts_of("access")
+        # Superset would ask; it is the service that refuses.
+        with pytest.raises(DashboardError, match=r"no table lavra\.access_log"):
+            viewer.chart_data(charts["Latest entries"])
 
 
 def test_an_event_of_nobody_takes_no_session_away(running_superset: RunningSuperset) -> None:

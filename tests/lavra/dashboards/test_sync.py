@@ -95,7 +95,7 @@ def test_edits_are_named_and_restored_and_what_git_drops_is_pruned(
 def _refuse_a_broken_bundle(running: RunningSuperset) -> None:
     """What Superset itself refuses is named with file and field, and changes nothing."""
     gold = superset.read_gold(running.settings, running.lake.catalog)
-    bundle, owned = superset.compile_bundle(running.settings, gold)
+    bundle, owned, _ = superset.compile_bundle(running.settings, gold)
     name = "charts/commerce_orders.yaml"
     broken = {**bundle, name: bundle[name].replace("slice_name:", "slice_nam:")}
     task = superset.base_task(running.settings, running.environment, PRODUCTION)

@@ -10,6 +10,7 @@ import hmac
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from lavra.access.caller import Caller
 from lavra.access.policy import Quota, load_policy
 from lavra.access.rights import Rights, RowFilter, TableRights
 from lavra.errors import ConfigurationError, ResourcesExhausted, TooManyQueries
+from query_service.access_rules import AccessRules
 from query_service.cache.loader import LoadReport
 from query_service.cache.release_file import CachedTable
 from query_service.cache.restricted import HashKey, RestrictedWriter
@@ -27,7 +29,7 @@ from query_service.policy_source import PolicySource
 from query_service.quotas import Quotas
 from query_service.release_store import LoadedRelease
 from query_service.releases import Release, ReleaseTable
-from query_service.views import AccessRules, Views
+from query_service.views import Views
 
 SCHEMA = pa.schema([("id", pa.int64()), ("code", pa.string()), ("tags", pa.list_(pa.string()))])
 ROWS: list[dict[str, Any]] = [
@@ -168,7 +170,8 @@ async def take_copies(tmp_path: Path) -> None:
     )
     store: Any = OneRelease(loaded)
     rules = AccessRules(PolicySource(tmp_path), HashKey(b"k"), table.bytes * 3)
-    views = Views(store, rules, tmp_path / "restricted")
+    record: Any = SimpleNamespace(files=set())
+    views = Views(store, rules, tmp_path, record)
     for number in range(8):
         async with views.use(Caller(f"user{number}", "key"), "prod") as view:
             assert view.report.cached[0].row_count == 2
