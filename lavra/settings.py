@@ -75,6 +75,11 @@ class Settings(
         description="The shipped workloads that `lavra up` starts a source for: commerce, "
         "aviation.",
     )
+    domains_on_request: tuple[str, ...] = Field(
+        default=(),
+        description="Domains whose models and dashboards are left out, unless `domains` names "
+        "them.",
+    )
     time_zone: Annotated[str, AfterValidator(_known_time_zone)] = Field(
         default="UTC", description="Business time zone: daily marts are days of this zone."
     )
@@ -123,6 +128,11 @@ class Settings(
     def state(self) -> Path:
         """The folder of this machine's state (``.lavra``), absolute; it may not exist yet."""
         return (self.state_dir or self.project / ".lavra").expanduser().absolute()
+
+    @property
+    def domains_left_out(self) -> tuple[str, ...]:
+        """The domains on request that nobody requests."""
+        return tuple(name for name in self.domains_on_request if name not in self.domains)
 
     @cached_property
     def resolved_lake_url(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,14 +17,19 @@ _DECLARATIONS = ("airbyte", "sqlmesh_project")
 _NOT_CODE = {"__pycache__", ".cache", "logs"}
 
 
-def fingerprint(settings: Settings) -> str:
+def fingerprint(settings: Settings, domains: Sequence[str] = ()) -> str:
     """Return a digest of the project's sources and models, and of what reads them.
 
     Two starts with the same digest would plan the same models. Files are read, not dated: a
     fresh checkout of the same commit has the same digest.
+
+    Args:
+        settings: Of the project.
+        domains: Those that run.
     """
     digest = hashlib.sha256()
-    digest.update(f"{version('lavra')} {settings.time_zone} {settings.resolved_lake_url}".encode())
+    parts = (version("lavra"), settings.time_zone, settings.resolved_lake_url, *sorted(domains))
+    digest.update(" ".join(parts).encode())
     root = settings.project
     files = [root / PROJECT_FILE]
     for folder in _DECLARATIONS:

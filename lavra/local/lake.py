@@ -8,6 +8,7 @@ person is told that this goes on, and how it ended.
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class Lake:
     ) -> None:
         self.settings, self.options = settings, options
         self.supervisor, self.runner = supervisor, runner
-        self._digest = fingerprint(settings)
+        self._digest = fingerprint(settings, options.domains)
         self._catalog: Catalog | None = None
         self._has_release = False
         self.service = self._service()
@@ -268,6 +269,7 @@ class Lake:
             "LAVRA_STATE_DIR": str(self.settings.state),
             "LAVRA_SERVICE_PORT": str(self.settings.service_port),
             "LAVRA_SUPERSET_PORT": str(self.settings.superset_port),
+            "LAVRA_DOMAINS": json.dumps(self.options.domains),
             # What runs under one's own name on one's own machine asks without a key.
             "LAVRA_SERVICE_ALLOW_LOOPBACK": "true",
         }

@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlmesh.core.config import Config, GatewayConfig, LinterConfig, ModelDefaultsConfig
 from sqlmesh.core.config.connection import DuckDBConnectionConfig
 from sqlmesh.core.config.format import FormatConfig
+from sqlmesh.core.constants import IGNORE_PATTERNS
 
 from lavra.catalog.catalog import SQLMESH_SCHEMA
 from lavra.modeling.connections import LakeConnectionConfig, StateConnectionConfig
@@ -15,6 +16,9 @@ from lavra.modeling.context import LakeLoader
 from lavra.modeling.lake import activate
 from lavra.modeling.linter import RULE_NAMES
 from lavra.settings import find_project, load_settings
+
+_FOLDERS = ("models/bronze", "models/silver", "models/gold", "tests")
+"""Folders of a project that have one for each domain."""
 
 
 def project_config(project_root: Path | str, *, start: str = "2024-01-01") -> Config:
@@ -47,6 +51,10 @@ def project_config(project_root: Path | str, *, start: str = "2024-01-01") -> Co
         },
         default_gateway="lake",
         loader=LakeLoader,
+        ignore_patterns=[
+            *IGNORE_PATTERNS,
+            *(f"{folder}/{name}/*" for name in settings.domains_left_out for folder in _FOLDERS),
+        ],
         linter=LinterConfig(
             enabled=True,
             rules=set(RULE_NAMES) | {"ambiguousorinvalidcolumn", "invalidselectstarexpansion"},

@@ -234,7 +234,7 @@ class LakeContext(Context):
             if evaluation is None or evaluation.number is None or evaluation.is_pending:
                 continue
             inputs = dict(evaluation.inputs)
-            for name, now in inputs_now(table.reads, evaluations, {}).items():
+            for name, now in inputs_now(table.reads, evaluations, {}, {}).items():
                 known = inputs.get(name)
                 if known is not None and known[0] != now[0]:
                     inputs[name] = now

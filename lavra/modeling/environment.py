@@ -66,16 +66,29 @@ def tables_read(
     return found
 
 
-def streams_read(
+def landed_read(
     snapshot: Snapshot, snapshots: Mapping[SnapshotId, Snapshot]
 ) -> set[tuple[str, str]]:
-    """Return the landed streams (namespace, stream) that a model reads with ``@bronze``."""
-    found = _streams_of(snapshot.model) if snapshot.is_model else set()
+    """Return what lands in files (namespace, stream) and is read by a model with ``@bronze``."""
+    return _read_with(snapshot, snapshots, {"bronze"})
+
+
+def changes_read(
+    snapshot: Snapshot, snapshots: Mapping[SnapshotId, Snapshot]
+) -> set[tuple[str, str]]:
+    """Return the streamed tables (stream, table) whose changes a model reads with ``@stream``."""
+    return _read_with(snapshot, snapshots, {"stream", "stream_tail"})
+
+
+def _read_with(
+    snapshot: Snapshot, snapshots: Mapping[SnapshotId, Snapshot], macros: set[str]
+) -> set[tuple[str, str]]:
+    found = _calls(snapshot.model, macros) if snapshot.is_model else set()
     waiting = list(snapshot.parents)
     while waiting:
         parent = snapshots.get(waiting.pop())
         if parent is not None and parent.is_model and parent.is_embedded:
-            found |= _streams_of(parent.model)
+            found |= _calls(parent.model, macros)
             waiting.extend(parent.parents)
     return found
 
@@ -84,6 +97,7 @@ def inputs_now(
     reads: Mapping[str, str],
     evaluations: Mapping[str, Evaluation],
     landed: Mapping[tuple[str, str], list[str]],
+    changes: Mapping[tuple[str, str], list[int]],
 ) -> Inputs:
     """Return what a model would read now, as the ledger keeps it."""
     inputs: Inputs = {}
@@ -92,6 +106,8 @@ def inputs_now(
         inputs[f"model:{model}"] = [physical_table, evaluation.number if evaluation else None]
     for (namespace, stream), files in landed.items():
         inputs[f"landed:{namespace}.{stream}"] = sorted(f.rsplit("/", 1)[-1] for f in files)
+    for (stream, table), rows in changes.items():
+        inputs[f"changes:{stream}.{table}"] = list(rows)
     return inputs
 
 
@@ -135,13 +151,13 @@ def _table(
     )
 
 
-def _streams_of(model: Model) -> set[tuple[str, str]]:
+def _calls(model: Model, macros: set[str]) -> set[tuple[str, str]]:
     if not isinstance(model, SqlModel):
         return set()
     return {
         (call.this.expressions[0].name, call.this.expressions[1].name)
         for call in model.query.find_all(MacroFunc)
-        if isinstance(call.this, exp.Anonymous) and call.this.name.lower() == "bronze"
+        if isinstance(call.this, exp.Anonymous) and call.this.name.lower() in macros
     }
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lavra.catalog import Catalog, open_catalog
 from lavra.ducklake import attach_lake, connect_duckdb
 from lavra.errors import ConfigurationError
+from lavra.modeling.stream_points import last_sequence
 from lavra.storage import LakeStorage, open_storage
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Lake:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._opening = threading.Lock()
+        self._stream_points: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"Lake({str(self.settings.project)!r})"
@@ -46,6 +48,21 @@ class Lake:
     @cached_property
     def _catalog(self) -> Catalog:
         return open_catalog(self.settings)
+
+    def stream_point(self, stream: str) -> int:
+        """Return up to which change the run that is under way reads a stream; 0 before any.
+
+        It is looked up once and holds until :meth:`forget_stream_points`, so that tables which
+        are made one after the other agree, while the stream goes on landing.
+        """
+        if stream not in self._stream_points:
+            with self.connect() as connection:
+                self._stream_points[stream] = last_sequence(connection, stream)
+        return self._stream_points[stream]
+
+    def forget_stream_points(self) -> None:
+        """Let the next run read what has landed by then."""
+        self._stream_points.clear()
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """Return a DuckDB connection with the lake attached."""

@@ -18,8 +18,10 @@ from lavra.landing import manifest
 from lavra.landing.bronze_reader import relation_sql
 from lavra.landing.dialects import Target
 from lavra.landing.manifest import Landed, LandedFile
+from lavra.modeling import stream_points
 from lavra.modeling.lake import active_lake
 from lavra.streams.current import current_rows_sql
+from lavra.streams.source import SEQUENCE
 from lavra.streams.tables import ensure_landing_table
 
 CONTRACT_COLUMNS = {
@@ -90,11 +92,33 @@ def stream(
 
     It stands in a FROM clause and yields the named columns, cast to the named types, the
     contract's own, and ``_ab_cdc_lsn``, ``_ab_cdc_updated_at``, ``_ab_cdc_deleted_at`` and
-    ``_lavra_sequence``, the total order. It reads the landing table itself, so a VIEW over it
-    shows each batch once it has landed. A table that has not landed yet is made, empty.
+    ``_lavra_sequence``, the total order. It ends where the stream was when the run began, so all
+    models of a run read the same changes. A table that has not landed yet is made, empty.
 
     While a project is loaded it is an empty relation of the same types.
     """
+    return _changes(evaluator, stream, table, columns, exp.LTE)
+
+
+@macro()
+def stream_tail(
+    evaluator: MacroEvaluator, stream: exp.Expr, table: exp.Expr, *columns: exp.Expr
+) -> exp.Expr:
+    """Expand to the changes of a streamed table that landed after where ``@stream`` ends.
+
+    In a VIEW it shows each batch once it has landed: what such a view adds to a table made with
+    ``@stream`` is what a later run will find.
+    """
+    return _changes(evaluator, stream, table, columns, exp.GT)
+
+
+def _changes(
+    evaluator: MacroEvaluator,
+    stream: exp.Expr,
+    table: exp.Expr,
+    columns: tuple[exp.Expr, ...],
+    compare: type[exp.Binary],
+) -> exp.Expr:
     types = _declared(columns) | {
         name: exp.DataType.build(kind, dialect="duckdb") for name, kind in CDC_COLUMNS.items()
     }
@@ -113,8 +137,11 @@ def stream(
             for name, kind in types.items()
         )
     )
-    query = query.from_(source) if source is not None else query.where("FALSE")
-    return query.subquery()
+    if source is None:
+        return query.where("FALSE").subquery()
+    end = exp.Literal.number(stream_point(stream.name))
+    within = compare(this=exp.column(SEQUENCE, quoted=True), expression=end)
+    return query.from_(source).where(within).subquery()
 
 
 @macro()
@@ -141,6 +168,25 @@ def stream_columns(stream: str, table: str, types: dict[str, exp.DataType]) -> s
     lake = active_lake()
     columns = {name: kind.sql(dialect="duckdb") for name, kind in types.items()}
     return ensure_landing_table(lake.catalog, lake.connect, stream, table, columns)
+
+
+def stream_point(stream: str) -> int:
+    """Return the number of the last change that the run in this process reads of a stream."""
+    return active_lake().stream_point(stream)
+
+
+def hold_streams(streams: set[str]) -> None:
+    """Begin a run: from now on it reads what has landed of these streams by now, and no more."""
+    lake = active_lake()
+    lake.forget_stream_points()
+    for name in sorted(streams):
+        lake.stream_point(name)
+
+
+def rows_landed(stream: str, table: str) -> list[int]:
+    """Return what changes whenever rows land in a streamed table."""
+    with active_lake().catalog.connect() as connection:
+        return stream_points.rows_landed(connection, stream, table)
 
 
 def landed(namespace: str, stream: str) -> Landed:
@@ -171,7 +217,7 @@ def _declared(columns: tuple[exp.Expr, ...]) -> dict[str, exp.DataType]:
     for column in columns:
         if not isinstance(column, exp.Cast) or not isinstance(column.this, exp.Column):
             raise SQLMeshError(
-                f"@bronze takes its columns as name::type, not {column.sql(dialect='duckdb')}."
+                f"A column is declared as name::type, not {column.sql(dialect='duckdb')}."
             )
         types[column.this.name] = column.to
     return types

@@ -30,9 +30,10 @@ from sqlmesh.utils.date import TimeLike, now_timestamp, to_datetime, to_timestam
 
 from lavra.modeling import macros
 from lavra.modeling.environment import (
+    changes_read,
     deployability,
     inputs_now,
-    streams_read,
+    landed_read,
     tables_read,
     written_table,
 )
@@ -63,6 +64,7 @@ class LakeScheduler(Scheduler):
         self._audits: dict[str, list[dict[str, Any]]] = {}
         self._before: dict[str, Evaluation] = {}
         self._landed: dict[tuple[str, str], list[str]] | None = None
+        self._changes: dict[tuple[str, str], list[int]] = {}
         self._through = 0
 
     def run(
@@ -221,7 +223,8 @@ class LakeScheduler(Scheduler):
         return inputs_now(
             tables_read(snapshot, self.snapshots, index),
             evaluations,
-            {s: (self._landed or {})[s] for s in streams_read(snapshot, self.snapshots)},
+            {s: (self._landed or {})[s] for s in landed_read(snapshot, self.snapshots)},
+            {s: self._changes[s] for s in changes_read(snapshot, self.snapshots)},
         )
 
     def _look_at_what_landed(self) -> None:
@@ -230,12 +233,12 @@ class LakeScheduler(Scheduler):
         In that order, so that an evaluation which reaches to that time misses no row of a file
         that the ledger then calls read. A file that lands later is news for the next run.
         """
-        streams = {
-            stream
-            for snapshot in self.snapshots.values()
-            for stream in streams_read(snapshot, self.snapshots)
-        }
-        self._landed = {s: list(macros.landed(*s).names) for s in sorted(streams)}
+        snapshots = self.snapshots.values()
+        landed = {s for snapshot in snapshots for s in landed_read(snapshot, self.snapshots)}
+        self._landed = {s: list(macros.landed(*s).names) for s in sorted(landed)}
+        streamed = {s for snapshot in snapshots for s in changes_read(snapshot, self.snapshots)}
+        self._changes = {s: macros.rows_landed(*s) for s in sorted(streamed)}
+        macros.hold_streams({stream for stream, _ in streamed})
         self._through = now_timestamp()
 
     def _inputs_consumed(self, snapshot: Snapshot, table: str, end: int) -> Inputs:

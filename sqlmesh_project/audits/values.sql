@@ -46,4 +46,24 @@ WHERE
   active_customers > cohort_size
   OR (
     month_number = 0 AND active_customers <> cohort_size
+  );
+
+AUDIT (
+  name ends_where_the_next_begins
+);
+
+/* Of one key, no two states overlap, and at most one is current. */
+WITH followed AS (
+  SELECT
+    valid_to,
+    is_current,
+    LEAD(valid_from) OVER (PARTITION BY @key ORDER BY valid_from) AS next_from
+  FROM @this_model
+)
+SELECT
+  *
+FROM followed
+WHERE
+  NOT next_from IS NULL AND (
+    is_current OR valid_to > next_from
   )

@@ -21,9 +21,26 @@ def context() -> Iterator[Any]:
     from sqlmesh.core.context import Context
 
     set_console(CaptureTerminalConsole())
-    opened = Context(paths=[str(PROJECT)])
-    yield opened
-    opened.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAVRA_DOMAINS", '["commerce", "aviation"]')
+        opened = Context(paths=[str(PROJECT)])
+        yield opened
+        opened.close()
+
+
+def test_a_domain_on_request_is_left_out_until_it_is_requested(context: Any) -> None:
+    from lavra.modeling import project_config
+    from lavra.settings import load_settings
+
+    assert load_settings(ROOT).domains_left_out == ("aviation",)
+    ignored = project_config(PROJECT).ignore_patterns
+    assert {"models/bronze/aviation/*", "models/gold/aviation/*", "tests/aviation/*"} <= set(
+        ignored
+    )
+    assert not any("aviation" in pattern for pattern in context.config.ignore_patterns)
+    assert "lake.gold_aviation.live_minutes" in {
+        m.fqn.replace('"', "") for m in context.models.values()
+    }
 
 
 def test_it_lints(context: Any) -> None:
