@@ -117,8 +117,40 @@ module "query_service" {
   region              = var.region
   resources           = var.service.resources
   scaling             = var.service.scaling
+  secrets             = var.images.superset == null ? {} : { LAVRA_SUPERSET_SIGNING_SECRET = google_secret_manager_secret_iam_member.signing["service"].secret_id }
   service_account     = module.identity.emails.service
   vpc                 = module.network.vpc
+}
+
+module "superset" {
+  source = "../modules/superset"
+  count  = var.images.superset == null ? 0 : 1
+
+  access              = var.superset.access
+  catalog             = { ca_secret = module.catalog.ca_secret, url_secret = module.catalog.url_secrets.superset }
+  deletion_protection = var.deletion_protection
+  image               = var.images.superset
+  ingress             = var.superset.ingress
+  invokers            = var.superset.invokers
+  labels              = local.labels
+  name                = "${var.name}-superset"
+  project_id          = module.apis.project_id
+  region              = var.region
+  resources           = var.superset.resources
+  scaling             = var.superset.scaling
+  service_account     = module.identity.emails.superset
+  settings            = var.superset.settings
+  signing_secret      = google_secret_manager_secret_iam_member.signing["superset"].secret_id
+  vpc                 = module.network.vpc
+
+  service = {
+    auth = var.service.access == "iam" ? "google" : ""
+    url  = one(module.query_service[*].service_url)
+  }
+  starters = {
+    for account in ["deployer"] : account => "serviceAccount:${module.identity.emails[account]}"
+    if var.github != null
+  }
 }
 
 module "monitoring" {

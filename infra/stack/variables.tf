@@ -49,10 +49,16 @@ variable "github" {
 variable "images" {
   description = "Images of the parts, by digest. A part without one is not there."
   type = object({
-    job     = optional(string)
-    service = optional(string)
+    job      = optional(string)
+    service  = optional(string)
+    superset = optional(string)
   })
   default = {}
+
+  validation {
+    condition     = var.images.superset == null || var.images.service != null
+    error_message = "images.superset asks the query service: name images.service too."
+  }
 }
 
 variable "jobs" {
@@ -169,6 +175,25 @@ variable "sources" {
   type = object({
     environment = optional(map(string), {})
     secrets     = optional(map(string), {})
+  })
+  default = {}
+}
+
+variable "superset" {
+  description = "Superset; module superset tells of each value."
+  type = object({
+    access   = optional(string, "iam")
+    ingress  = optional(string, "internal")
+    invokers = optional(map(string), {})
+    resources = optional(object({
+      cpu        = optional(number, 1)
+      memory_gib = optional(number, 2)
+    }), {})
+    scaling = optional(object({
+      max_instances = optional(number, 2)
+      min_instances = optional(number, 0)
+    }), {})
+    settings = optional(map(string), {})
   })
   default = {}
 }

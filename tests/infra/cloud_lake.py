@@ -61,6 +61,7 @@ class CloudLake:
     emulator: str
     catalog_port: int
     service_port: int
+    superset_port: int
     start_process: Starter
     output: list[str] = field(default_factory=list)
 
@@ -74,6 +75,11 @@ class CloudLake:
             )
         if "LAVRA_SERVICE_PORT" in variables:
             variables["LAVRA_SERVICE_PORT"] = str(self.service_port)
+        if "LAVRA_SERVICE_URL" in variables:
+            # Here is no metadata server, which would give Superset's account a token.
+            url = f"http://127.0.0.1:{self.service_port}"
+            variables |= {"LAVRA_SERVICE_URL": url, "LAVRA_SUPERSET_SERVICE_AUTH": ""}
+            variables["LAVRA_SUPERSET_PORT"] = str(self.superset_port)
         variables["STORAGE_EMULATOR_HOST"] = self.emulator
         mounts = {}
         for name, path in container.mounts.items():
@@ -119,13 +125,18 @@ def cloud_lake(
     credentials = Credentials(cloud, pem)
     with password_server(folder / "server") as server:
         sql = credentials.run(given=_catalog_output(plan)).stdout
+        for container in containers.values():  # as docs/deploy.md makes Superset's own
+            for name, secret in container.secrets.items():
+                if name != "LAVRA_CATALOG_URL":
+                    (cloud / "secrets" / secret).write_text(f"{secret}-{'0123456789' * 4}")
         with psycopg.connect(as_admin(server), autocommit=True) as admin:
             admin.execute(sql)
         (volumes / "catalog-ca" / "ca.pem").write_text(credentials.secret("lavra-dev-catalog-ca"))
         with _behind_tls(authority, server) as port:
             yield CloudLake(
-                containers, credentials, volumes, emulator, port, free_port(), start_process
-            )
+                containers, credentials, volumes, emulator, port, free_port(), free_port(),
+                start_process,
+            )  # fmt: skip
 
 
 def start_here(project: Path) -> Starter:
@@ -176,18 +187,21 @@ def _containers(plan: dict[str, Any]) -> Iterator[tuple[str, Container]]:
         elif change["type"] == "google_cloud_run_v2_job" and "module.jobs[" in change["address"]:
             part = change["address"].split('module.jobs["', 1)[1].split('"', 1)[0]
             yield part, _container(after["template"][0]["template"][0]["containers"][0])
+        elif change["address"].endswith("google_cloud_run_v2_job.bootstrap"):
+            job = after["template"][0]["template"][0]
+            yield "superset-bootstrap", _container(job["containers"][0])
 
 
 def _container(planned: dict[str, Any]) -> Container:
     words = planned["command"] or ["lavra", *planned["args"]]  # an image's entry point
     return Container(
         tuple(words),
-        {v["name"]: v["value"] for v in planned["env"] if not v["value_source"]},
+        # What is known after apply, the service's address, is left empty.
+        {v["name"]: v.get("value", "") for v in planned["env"] if not v["value_source"]},
         {
             v["name"]: v["value_source"][0]["secret_key_ref"][0]["secret"]
             for v in planned["env"]
-            if v["value_source"]
-            and v["value_source"][0]["secret_key_ref"][0]["secret"].startswith("lavra-")
+            if v["value_source"] and v["name"].startswith("LAVRA_")
         },
         {mount["name"]: mount["mount_path"] for mount in planned["volume_mounts"]},
     )

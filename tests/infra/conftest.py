@@ -25,7 +25,11 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
 VARIABLES = f"""
 alerts     = {{ emails = ["oncall@example.com"] }}
 github     = {{ project_number = "123", repository = "acme/lake", repository_id = "456" }}
-images     = {{ job = "registry/job@{DIGEST}", service = "registry/service@{DIGEST}" }}
+images = {{
+  job      = "registry/job@{DIGEST}"
+  service  = "registry/service@{DIGEST}"
+  superset = "registry/superset@{DIGEST}"
+}}
 project_id = "{PROJECT}"
 sources    = {{
   environment = {{ SHOP_HOST = "10.1.2.3" }}

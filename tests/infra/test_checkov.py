@@ -20,27 +20,29 @@ from tests.infra.conftest import INFRA
 CHECKOV = "checkov==3.3.30"
 
 
-@pytest.fixture(scope="module")
-def found(
-    plan_of: Callable[[str], dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, set[str]]:
-    """The checks that fail: in the plan as it is, and in one that is broken on purpose."""
-    folder = tmp_path_factory.mktemp("checkov")
+# What is broken on purpose in the scanned plan, and the checks that must find it.
+BREAKAGES = {
+    '"public_access_prevention": "enforced"': ('"public_access_prevention": ""', "CKV_GCP_114"),
+    '"ipv4_enabled": false': ('"ipv4_enabled": true', "CKV_GCP_60"),
+}
+
+
+def test_it_finds_what_has_a_reason_and_what_is_broken(
+    plan_of: Callable[[str], dict[str, Any]], tmp_path: Path
+) -> None:
+    """One scan serves both: what is found in prod's plan is what is listed, and what we broke."""
     plan = json.dumps(plan_of("prod"))
-    (folder / "clean.json").write_text(plan)
-    broken = plan.replace(
-        '"public_access_prevention": "enforced"', '"public_access_prevention": ""'
-    )
-    broken = broken.replace('"ipv4_enabled": false', '"ipv4_enabled": true')
-    assert broken != plan
-    (folder / "broken.json").write_text(broken)
+    for good, (bad, _) in BREAKAGES.items():
+        assert good in plan
+        plan = plan.replace(good, bad)
+    (tmp_path / "broken.json").write_text(plan)
     done = subprocess.run(
         [
             find_uv_bin(), "tool", "run", "--quiet", "--from", CHECKOV, "checkov",
-            "--file", "clean.json", "broken.json", "--framework", "terraform_plan",
+            "--file", "broken.json", "--framework", "terraform_plan",
             "--output", "json", "--compact", "--skip-download", "--soft-fail",
         ],
-        cwd=folder,
+        cwd=tmp_path,
         env={**os.environ, "LOG_LEVEL": "ERROR"},
         capture_output=True,
         text=True,
@@ -50,20 +52,9 @@ def found(
     if done.returncode and "checkov" in done.stderr and "resolve" in done.stderr.lower():
         pytest.skip(f"{CHECKOV} cannot be installed here: {done.stderr.strip().splitlines()[-1]}")
     assert done.returncode == 0, done.stderr
-    failed: dict[str, set[str]] = {"clean.json": set(), "broken.json": set()}
-    for check in json.loads(done.stdout)["results"]["failed_checks"]:
-        failed[Path(check["file_path"]).name].add(check["check_id"])
-    return failed
-
-
-def test_only_what_has_a_reason_is_found(found: dict[str, set[str]]) -> None:
+    found = {check["check_id"] for check in json.loads(done.stdout)["results"]["failed_checks"]}
     listed = yaml.safe_load((INFRA / ".checkov.yaml").read_text("utf-8"))["skip-check"]
-    assert found["clean.json"] == set(listed)
-
-
-def test_what_is_broken_is_found(found: dict[str, set[str]]) -> None:
-    """A bucket that may become public, and a database with a public address."""
-    assert found["broken.json"] - found["clean.json"] == {"CKV_GCP_114", "CKV_GCP_60"}
+    assert found == set(listed) | {check for _, check in BREAKAGES.values()}
 
 
 def test_each_skip_has_a_reason() -> None:

@@ -19,5 +19,6 @@ module "stack" {
     scaling   = { max_instances = 1, min_instances = 0 }
   }
   sources   = var.sources
+  superset  = var.superset
   time_zone = var.time_zone
 }

@@ -27,3 +27,8 @@ output "service_url" {
   description = "Where the query service is reached: LAVRA_SERVICE_URL. Null without its image."
   value       = module.stack.service_url
 }
+
+output "superset" {
+  description = "Superset: its `url`, its `bootstrap_job`, and its own `secrets`, which want values. Null without its image."
+  value       = module.stack.superset
+}

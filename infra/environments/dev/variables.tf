@@ -31,8 +31,9 @@ variable "github" {
 variable "images" {
   description = "Images of the parts, by digest. Empty at the first apply: the registry must stand before they can be pushed."
   type = object({
-    job     = optional(string)
-    service = optional(string)
+    job      = optional(string)
+    service  = optional(string)
+    superset = optional(string)
   })
   default = {}
 }
@@ -58,6 +59,16 @@ variable "sources" {
   type = object({
     environment = optional(map(string), {})
     secrets     = optional(map(string), {})
+  })
+  default = {}
+}
+
+variable "superset" {
+  description = "Who reaches Superset (module superset): `access`, `ingress`, `invokers`."
+  type = object({
+    access   = optional(string, "iam")
+    ingress  = optional(string, "internal")
+    invokers = optional(map(string), {})
   })
   default = {}
 }

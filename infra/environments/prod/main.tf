@@ -25,5 +25,6 @@ module "stack" {
     scaling   = { max_instances = 10, min_instances = 1 }
   }
   sources   = var.sources
+  superset  = merge(var.superset, { scaling = { max_instances = 4, min_instances = 1 } })
   time_zone = var.time_zone
 }

@@ -28,12 +28,15 @@ resource "google_cloud_run_v2_service" "query" {
         }
       }
 
-      env {
-        name = "LAVRA_CATALOG_URL"
-        value_source {
-          secret_key_ref {
-            secret  = var.catalog.url_secret
-            version = "latest"
+      dynamic "env" {
+        for_each = merge(var.secrets, { LAVRA_CATALOG_URL = var.catalog.url_secret })
+        content {
+          name = env.key
+          value_source {
+            secret_key_ref {
+              secret  = env.value
+              version = "latest"
+            }
           }
         }
       }

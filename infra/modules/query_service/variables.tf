@@ -164,6 +164,17 @@ variable "scaling" {
   }
 }
 
+variable "secrets" {
+  description = "Further settings of Lavra that are secrets: LAVRA_<NAME> => name of the secret. The service's account must be allowed to read it."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for name in keys(var.secrets) : can(regex("^LAVRA_[A-Z_]+$", name)) && name != "LAVRA_CATALOG_URL"])
+    error_message = "secrets are named LAVRA_<NAME>, as docs/settings.md lists them. LAVRA_CATALOG_URL comes from catalog.url_secret."
+  }
+}
+
 variable "service_account" {
   description = "Address of the account that the service runs as."
   type        = string
