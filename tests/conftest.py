@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from lavra.catalog import Catalog, open_catalog
+from lavra.catalog.local_postgres import LocalPostgres
 from lavra.settings import Settings, load_settings
 from lavra.storage import LakeStorage, open_storage
 from tests.lake_project import lake, lake_template
@@ -55,6 +57,28 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("LAVRA_") or name == "STORAGE_EMULATOR_HOST":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _initialise_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Make the files of a new Postgres once, and copy them for each server of this process."""
+    template = tmp_path_factory.mktemp("postgres") / "template"
+    initialise = LocalPostgres._initialise
+
+    def copied(server: LocalPostgres) -> None:
+        if not template.exists() or server.data.exists():
+            initialise(server)
+        else:
+            server.data.mkdir(mode=0o700)
+            if server._system_user:
+                server._open_to_system_user()
+            subprocess.run(["cp", "-a", f"{template}/.", str(server.data)], check=True)
+        if not template.exists():
+            subprocess.run(["cp", "-a", str(server.data), str(template)], check=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LocalPostgres, "_initialise", copied)
+        yield
 
 
 @pytest.fixture
