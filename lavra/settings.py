@@ -27,6 +27,7 @@ from lavra.settings_areas import (
     BronzeSettings,
     ConnectorSettings,
     LogSettings,
+    ReceiverSettings,
     ServiceSettings,
     SupersetSettings,
     WorkloadSettings,
@@ -52,8 +53,8 @@ def _lake_url(url: str) -> str:
 
 
 class Settings(
-    AirbyteSettings, BronzeSettings, ConnectorSettings, AccessSettings, ServiceSettings,
-    SupersetSettings, LogSettings, WorkloadSettings, BaseSettings,
+    AirbyteSettings, BronzeSettings, ConnectorSettings, ReceiverSettings, AccessSettings,
+    ServiceSettings, SupersetSettings, LogSettings, WorkloadSettings, BaseSettings,
 ):  # fmt: skip
     """Everything about one lake that differs between machines.
 

@@ -109,6 +109,22 @@ class BronzeSettings(BaseModel):
     )
 
 
+class ReceiverSettings(BaseModel):
+    """The receiver of a bucket's events, `lavra ingest receive`."""
+
+    receiver_host: str = Field(
+        default="127.0.0.1", description="Address that the receiver of events listens on."
+    )
+    receiver_port: int = Field(
+        default=8070, ge=1, le=65535, description="Port that the receiver of events listens on."
+    )
+    receiver_senders: tuple[str, ...] = Field(
+        default=(),
+        description="Who may push events, by the tokens of LAVRA_OIDC_ISSUERS: email addresses of "
+        "the service accounts of the push subscriptions and triggers, as JSON.",
+    )
+
+
 class AccessSettings(BaseModel):
     """Who may ask, and the record of it."""
 

@@ -21,6 +21,9 @@ LAKE_WRITE_LOCK = 0x1A57A_0002
 WORKER_LOCK = 0x1A57A_0003
 """Held by the lake's one active worker."""
 
+RECEIVER_LOCK = 0x1A57A_0004
+"""Held by the receiver of events that acts on them."""
+
 
 @contextmanager
 def advisory_lock(

@@ -8,22 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lavra.cli import airbyte
-from lavra.cli.console import err, out, print_json, print_table
+from lavra.cli import airbyte, receive
+from lavra.cli.console import out, print_json, print_table
+from lavra.cli.ingest_progress import Progress, size_text
 from lavra.errors import ConfigurationError, LavraError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lavra.airbyte.jobs import Job
     from lavra.landing.run import StreamResult
 
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="[CONNECTION]...", help="Names of connections.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-_REPORT_EVERY_ROWS = 500_000
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +33,7 @@ def register(app: typer.Typer) -> None:
     group.command("status")(status)
     group.command("schema")(schema)
     group.command("watch")(watch)
+    group.command("receive")(receive.receive)
     group.command("compact")(compact)
     airbyte.register(group)
     app.add_typer(group)
@@ -82,7 +79,7 @@ def run(  # noqa: PLR0917 - its options
     results: list[StreamResult] = []
     for connection in declared:
         results += land_connection(
-            settings, catalog, storage, connection, _Progress(),
+            settings, catalog, storage, connection, Progress(),
             streams=stream or (), full_refresh=full_refresh, here=here,
         )  # fmt: skip
     for connection in declared:
@@ -131,7 +128,7 @@ def status(connections: Names = None, as_json: AsJson = False) -> None:
             (
                 f"{one.namespace}.{one.stream}", one.sync_mode,
                 f"{one.landed_at.astimezone(dt.UTC):%Y-%m-%d %H:%M}" if one.landed_at else "never",
-                f"{one.row_count:,}", _size(one.bytes),
+                f"{one.row_count:,}", size_text(one.bytes),
                 one.freshness_shown, one.last_run_shown,
             )
             for one in statuses
@@ -207,7 +204,7 @@ def watch(
 
     settings = load_settings()
     runs = functools.partial(run_models, settings) if models else None
-    progress = _Progress()
+    progress = Progress()
     watching = Watch(
         settings, open_catalog(settings), open_storage(settings), progress, runs,
         tuple(connections or ()),
@@ -223,74 +220,6 @@ def watch(
         except LavraError as error:  # the catalog is away, a declaration is being edited
             progress.trouble(error)
         time.sleep(interval)
-
-
-class _Progress:
-    """Tells people, on standard error, what lands."""
-
-    def __init__(self) -> None:
-        self._told = 0
-        self._job: int | None = None
-        self.troubles = 0
-
-    def waiting(self, connection: str) -> None:
-        err.print(f"{connection}: another run of it is under way; waiting", markup=False)
-
-    def rows(self, connection: str, stream: str, row_count: int) -> None:
-        if row_count - self._told >= _REPORT_EVERY_ROWS:
-            self._told = row_count
-            err.print(f"{connection}.{stream}: {row_count:,} rows so far", markup=False)
-
-    def job(self, connection: str, job: Job, *, joined: bool) -> None:
-        if joined and self._job != job.id:
-            err.print(f"{connection}: Airbyte's job {job.id} runs already; following it")
-        self._job = job.id
-        said = [f"{connection}: Airbyte's job {job.id} is {job.status}"]
-        if job.row_count is not None:
-            said.append(f"{job.row_count:,} rows")
-        if job.bytes is not None:
-            said.append(_size(job.bytes))
-        if job.status == "incomplete":
-            said.append("an attempt failed, Airbyte will try again")
-        err.print(", ".join(said), markup=False, soft_wrap=True)
-
-    def due(self, connection: str, reason: str) -> None:
-        err.print(f"{connection}: {reason}", markup=False)
-
-    def models(self, connections: Sequence[str]) -> None:
-        cause = f"after {', '.join(connections)}" if connections else "as the watch begins"
-        err.print(f"running the models that are due, {cause}", markup=False, soft_wrap=True)
-
-    def trouble(self, error: LavraError) -> None:
-        self.troubles += 1
-        err.print(str(error), markup=False, soft_wrap=True)
-
-    def done(self, result: StreamResult) -> None:
-        self._told = 0
-        name = f"{result.connection}.{result.stream}"
-        if result.error:
-            err.print(f"{name}: FAILED: {result.error}", markup=False, soft_wrap=True)
-            if result.remedy:
-                err.print(f"  {result.remedy}", markup=False, soft_wrap=True)
-            return
-        said = [f"{result.row_count:,} rows", _size(result.bytes), f"{result.seconds:.1f} s"]
-        if result.misfit_count:
-            said.append(f"{result.misfit_count:,} values did not fit and are null")
-        if result.skipped_count:
-            said.append(f"{result.skipped_count:,} malformed rows left out")
-        said += [
-            f"column {change['column']} {change['change']}" for change in result.schema_changes
-        ]
-        err.print(f"{name}: {', '.join(said)}", markup=False, soft_wrap=True)
-
-
-def _size(count: int) -> str:
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
 
 
 def _plain(status_row: dict[str, Any]) -> dict[str, Any]:

@@ -75,6 +75,9 @@ class Watch:
         progress: Hears how it goes.
         run_models: Runs the models that are due; None leaves them to somebody else.
         names: Connections to watch; all, when empty.
+
+    Attributes:
+        running: Connections whose job of Airbyte ran when it was last looked at.
     """
 
     settings: Settings
@@ -83,6 +86,7 @@ class Watch:
     progress: WatchProgress
     run_models: Callable[[], None] | None
     names: tuple[str, ...] = ()
+    running: set[str] = field(default_factory=set)
     _landed: list[str] = field(default_factory=list)
     _is_first: bool = True
     _retry_at: dt.datetime | None = None
@@ -110,13 +114,45 @@ class Watch:
         for one in ready:
             results += self._land(one)
         results += self._look_at_airbyte([c for c in connections if c.destination.dialect])
+        self._follow(results, connections, now)
+        return results
+
+    def arrived(self, names: Sequence[str], now: dt.datetime | None = None) -> list[StreamResult]:
+        """Land or enter connections of which something arrived, due or not; run the models.
+
+        What was there already lands nothing new.
+
+        Raises:
+            ConfigurationError: a declaration is wrong.
+            CatalogUnavailable: the catalog went away; call it again later.
+        """
+        connections = load_connections(self.settings.project, names)
+        results: list[StreamResult] = []
+        for connection in connections:
+            if connection.destination.dialect is None:
+                self.progress.due(connection.name, "its bucket has new objects")
+                results += land_connection(
+                    self.settings, self.catalog, self.storage, connection, self.progress
+                )
+        results += self._look_at_airbyte([c for c in connections if c.destination.dialect])
+        self._follow(results, connections, now or dt.datetime.now(dt.UTC))
+        return results
+
+    @property
+    def owes_models(self) -> bool:
+        """Whether something landed and the models have not run since."""
+        return self.run_models is not None and (bool(self._landed) or self._retry_at is not None)
+
+    def _follow(
+        self, results: list[StreamResult], connections: Sequence[Connection], now: dt.datetime
+    ) -> None:
+        """Do what follows from a landing: housekeeping and the models."""
         arrived = [r.connection for r in results if r.file_count or r.schema_changes]
         self._landed += arrived
         self._tidy([c for c in connections if c.name in {r.connection for r in results}])
         waits = self._retry_at is not None and now < self._retry_at and not arrived
         if self.run_models is not None and (self._landed or self._is_first) and not waits:
             self._model(self.run_models, now)
-        return results
 
     def _land(self, one: Due) -> list[StreamResult]:
         name = one.connection.name
@@ -171,6 +207,9 @@ class Watch:
         state = AirbyteState(self.catalog, server.workspace_id)
         connection_id = applied_id(state, connection)
         job = newest(server, connection_id)
+        self.running -= {connection.name}
+        if job is not None and not job.is_over:
+            self.running |= {connection.name}
         if job is None or not job.is_over or self._jobs.get(connection.name) == job.id:
             return []
         results = enter(
