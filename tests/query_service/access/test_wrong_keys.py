@@ -1,24 +1,16 @@
-"""Ten thousand wrong keys, and what may call itself this machine; secrets are nowhere."""
+"""Ten thousand wrong keys, and what may call itself this machine."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
-import subprocess
-import sys
-import time
-from pathlib import Path
 
-import httpx
-import jwt
 import pytest
 from starlette.datastructures import Headers
 
 from lavra.access.keys import create_key
 from lavra.access.log import list_entries
-from lavra.access.signing import ISSUER, audience, signing_secret
 from lavra.errors import ConfigurationError, Unauthenticated
 from lavra.settings import Settings
 from query_service.authentication import Authenticator
@@ -26,12 +18,11 @@ from query_service.failures import ACCEPTED_S, BURST, PER_S, Failures
 from query_service.issuers import Issuers
 from query_service.key_ring import KeyRing
 from query_service.server import check_reachable
-from tests.conftest import free_port
 from tests.query_service.access.conftest import Closed
-from tests.query_service.conftest import Lake, wait_until
+from tests.query_service.conftest import Lake
 
 
-@pytest.mark.parametrize("wrong", [2_000, pytest.param(10_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("wrong", [400, pytest.param(10_000, marks=pytest.mark.soak)])
 def test_wrong_keys_are_limited_and_never_logged(
     closed: Closed, caplog: pytest.LogCaptureFixture, wrong: int
 ) -> None:
@@ -136,87 +127,3 @@ def test_a_service_that_others_reach_needs_somebody_to_believe(lake: Lake) -> No
     with lake.catalog.connect() as connection:
         create_key(connection, "somebody")
     check_reachable(outside)
-
-
-def test_secrets_are_in_no_log_error_metric_or_process_list(lake: Lake) -> None:
-    lake.release()
-    lavra = str(Path(sys.executable).parent / "lavra")
-    project = lake.settings.project
-    created = subprocess.run(
-        [lavra, "keys", "create", "someone", "--role", "admin"],
-        cwd=project, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    good = created.stdout.strip()
-    wrong = f"lavra_{'b' * 12}_{secrets.token_urlsafe(32)}"
-    signing = signing_secret(lake.settings, make=True) or ""
-    signed = jwt.encode(
-        {
-            "iss": ISSUER, "aud": audience(lake.settings), "sub": "bia", "roles": [],
-            "iat": int(time.time()), "exp": int(time.time()) + 600,
-        },
-        signing,
-        "HS256",
-    )  # fmt: skip
-    port = free_port()
-    environment = os.environ | {"LAVRA_LOG_LEVEL": "debug", "LAVRA_LOG_SQL": "true"}
-    service = subprocess.Popen(
-        [lavra, "serve", "--port", str(port)],
-        cwd=project, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    url = f"http://127.0.0.1:{port}"
-    seen: list[str] = []
-    client = httpx.Client(base_url=url, timeout=60)
-    try:
-        wait_until(lambda: _is_ready(url), timeout_s=120)
-        for text in (good, wrong, signed, signed[:-4] + "AAAA"):
-            for path in ("/v1/sql?query=select+nope", "/v1/queries", "/metrics", f"/x?key={text}"):
-                for headers in ({"Authorization": f"Bearer {text}"}, {"X-Api-Key": text}):
-                    seen.append(client.get(path, headers=headers).text)  # noqa: PERF401
-        asked = subprocess.Popen(
-            [lavra, "sql", "select 1"], cwd=project, stdout=subprocess.PIPE,
-            env=os.environ | {"LAVRA_SERVICE_KEY": good, "LAVRA_SERVICE_URL": url},
-        )  # fmt: skip
-        while asked.poll() is None:
-            seen.append(_process_list())
-            time.sleep(0.1)
-        assert asked.stdout is not None
-        assert "1" in asked.stdout.read().decode()
-        asked.stdout.close()
-        listed = subprocess.run(
-            [lavra, "keys", "list", "--json"], cwd=project, capture_output=True, check=True
-        )
-        seen.append(listed.stdout.decode())
-    finally:
-        client.close()
-        service.terminate()
-        out, err = service.communicate(timeout=60)
-    seen += [out.decode(), err.decode(), created.stderr]
-    with lake.catalog.connect() as connection:
-        seen.append(str(list_entries(connection)))
-    private = lake.settings.state / "superset" / "signing_secret"
-    assert private.stat().st_mode & 0o077 == 0
-    for path in lake.settings.state.rglob("*"):
-        if path.is_file() and path != private and "postgres" not in path.parts:
-            seen.append(path.read_text("utf-8", errors="replace"))
-    everything = "\n".join(seen)
-    assert "unauthenticated" in everything
-    assert "someone" in everything
-    for secret in (good[-43:], wrong[-43:], signing, signed.split(".")[2]):
-        assert secret not in everything
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def _process_list() -> str:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-        except OSError:  # it ended meanwhile
-            continue
-    return "\n".join(found)
