@@ -1,4 +1,4 @@
-"""A column that a model's comment tags is masked everywhere at once, without touching the policy."""
+"""A column that a model's comment tags is masked everywhere at once; the policy stays as it is."""
 
 from __future__ import annotations
 
@@ -21,10 +21,8 @@ EVERYWHERE = (
     NAMES,
     "select * from gold_shop.names order by 1",
     "select n.customer_id, max(n.name) as name from gold_shop.names n group by 1 order by 1",
-    "with c as (select * from gold_shop.names union all select * from gold_shop.names where false) "
-    "select customer_id, name from c order by 1",
-    "select customer_id, first_value(name) over (partition by customer_id) from gold_shop.names "
-    "order by 1",
+    "with c as (select * from gold_shop.names) select * from c union select * from c order by 1",
+    "select customer_id, max(name) over (partition by customer_id) from gold_shop.names order by 1",
 )
 
 
