@@ -30,6 +30,7 @@ from lavra.settings_areas import (
     ReceiverSettings,
     ServiceSettings,
     SupersetSettings,
+    WorkerSettings,
     WorkloadSettings,
 )
 
@@ -54,7 +55,8 @@ def _lake_url(url: str) -> str:
 
 class Settings(
     AirbyteSettings, BronzeSettings, ConnectorSettings, ReceiverSettings, AccessSettings,
-    ServiceSettings, SupersetSettings, LogSettings, WorkloadSettings, BaseSettings,
+    ServiceSettings, SupersetSettings, LogSettings, WorkerSettings,
+    WorkloadSettings, BaseSettings,
 ):  # fmt: skip
     """Everything about one lake that differs between machines.
 

@@ -125,6 +125,34 @@ class ReceiverSettings(BaseModel):
     )
 
 
+class WorkerSettings(BaseModel):
+    """`lavra worker`."""
+
+    worker_look_s: float = Field(
+        default=15.0, gt=0, description="Seconds between two looks of the worker for what is due."
+    )
+    worker_metrics_host: str = Field(
+        default="127.0.0.1", description="Address at which the worker answers `GET /metrics`."
+    )
+    worker_metrics_port: int = Field(
+        default=9464,
+        ge=0,
+        le=65535,
+        description="Port of the worker's metrics, for Prometheus. 0: none.",
+    )
+    worker_models_every_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="Seconds after which the worker runs the models although nothing arrived: "
+        "some are due by their own schedule.",
+    )
+    worker_models_pause_s: float = Field(
+        default=60.0,
+        ge=0,
+        description="Least seconds from one start of the models to the next, however much arrives.",
+    )
+
+
 class AccessSettings(BaseModel):
     """Who may ask, and the record of it."""
 

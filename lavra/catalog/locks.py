@@ -19,7 +19,13 @@ LAKE_WRITE_LOCK = 0x1A57A_0002
 """Held by whoever plans, runs or releases: one at a time for the whole lake."""
 
 WORKER_LOCK = 0x1A57A_0003
-"""Held by the lake's one active worker."""
+"""Held by the one worker of the lake that follows its streams."""
+
+WORKER_INGEST_LOCK = 0x1A57A_0004
+"""Held by the one worker that lands connections when they are due."""
+
+WORKER_MODELS_LOCK = 0x1A57A_0005
+"""Held by the one worker that runs models when something arrived."""
 
 RECEIVER_LOCK = 0x1A57A_0004
 """Held by the receiver of events that acts on them."""

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lavra.cli.console import err
+
+if TYPE_CHECKING:
+    from lavra.catalog import Catalog
+    from lavra.settings import Settings
+    from lavra.worker.metrics import WorkerMetrics
+    from lavra.worker.worker import WorkerPart
 
 
 class Part(StrEnum):
@@ -31,30 +38,53 @@ def register(app: typer.Typer) -> None:
             list[Part] | None, typer.Option(help="Only this part; may be repeated.")
         ] = None,
     ) -> None:
-        """Do what recurs, until Ctrl-C: follow the streams. One worker is active at a time."""
-        from lavra.catalog import open_catalog  # noqa: PLC0415
-        from lavra.errors import ConfigurationError  # noqa: PLC0415
-        from lavra.settings import load_settings  # noqa: PLC0415
-        from lavra.storage import open_storage  # noqa: PLC0415
-        from lavra.streams.declarations import load_streams  # noqa: PLC0415
-        from lavra.streams.worker import Worker, stopping_on_signals  # noqa: PLC0415
+        """Do what recurs, until Ctrl-C: land what is due, follow the streams, run the models.
 
-        parts = set(only or [Part.STREAMS])
-        if parts != {Part.STREAMS}:
-            raise ConfigurationError(
-                "The worker follows streams; it does not land or run models yet.",
-                remedy="Use `lavra ingest run` and `sqlmesh run` for those.",
-            )
+        What arrived makes the models due that read it; they are run and released. Each part is
+        active in one worker of a lake at a time; another waits for it.
+        """
+        from lavra.catalog import open_catalog  # noqa: PLC0415
+        from lavra.settings import load_settings  # noqa: PLC0415
+        from lavra.worker.metrics import WorkerMetrics  # noqa: PLC0415
+        from lavra.worker.worker import Worker, stopping_on_signals  # noqa: PLC0415
+
         settings = load_settings()
         logging.basicConfig(
             level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s"
         )
-        streams = load_streams(settings.project)
-        if not streams:
-            raise ConfigurationError(
-                f"There is no stream in {settings.project / 'airbyte' / 'streams'}.",
-                remedy="docs/streams.md shows how to write one.",
+        catalog, metrics = open_catalog(settings), WorkerMetrics()
+        running = Worker(catalog, _parts(settings, catalog, metrics, set(only or ())))
+        port = 0 if once else settings.worker_metrics_port
+        with (
+            stopping_on_signals(running),
+            metrics.served(settings.worker_metrics_host, port) if port else nullcontext(),
+        ):
+            running.run(
+                once=once, on_wait=lambda part: err.print(f"Another worker does {part}; waiting.")
             )
-        running = Worker(settings, open_catalog(settings), open_storage(settings), streams)
-        with stopping_on_signals(running):
-            running.run(once=once, on_wait=lambda: err.print("Another worker is active; waiting."))
+
+
+def _parts(
+    settings: Settings, catalog: Catalog, metrics: WorkerMetrics, only: set[Part]
+) -> list[WorkerPart]:
+    from lavra.errors import ConfigurationError  # noqa: PLC0415
+    from lavra.storage import open_storage  # noqa: PLC0415
+    from lavra.streams.declarations import load_streams  # noqa: PLC0415
+    from lavra.worker.following import StreamsPart  # noqa: PLC0415
+    from lavra.worker.recurring import IngestPart, ModelsPart  # noqa: PLC0415
+
+    storage = open_storage(settings)
+    parts: list[WorkerPart] = []
+    streams = load_streams(settings.project)
+    if streams and (not only or Part.STREAMS in only):
+        parts.append(StreamsPart(settings, catalog, storage, streams, metrics))
+    elif Part.STREAMS in only:
+        raise ConfigurationError(
+            f"There is no stream in {settings.project / 'airbyte' / 'streams'}.",
+            remedy="docs/streams.md shows how to write one.",
+        )
+    if not only or Part.INGEST in only:
+        parts.append(IngestPart(settings, catalog, storage, metrics))
+    if not only or Part.MODELS in only:
+        parts.append(ModelsPart(settings, catalog, metrics))
+    return parts

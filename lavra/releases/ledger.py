@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 Inputs = dict[str, Any]
 """What an evaluation read: ``model:<name>`` to [physical table, its evaluation's number], and
-``landed:<namespace>.<stream>`` to the sorted names of the files."""
+``landed:<namespace>.<stream>`` to the sorted names of the files; ``changes:<stream>.<table>`` to
+what moves with every row that a stream lands."""
 
 
 @dataclass(frozen=True)

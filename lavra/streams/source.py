@@ -144,7 +144,10 @@ class StreamSource(Protocol):
         """Whether all that was committed at the source when it was opened has been returned."""
 
     def lag(self) -> Lag:
-        """Return how far behind we are."""
+        """Return how far behind we are; it need not be open."""
+
+    def forget(self) -> None:
+        """Have the source keep nothing for us any more: the next start begins anew."""
 
     def close(self) -> None:
         """Disconnect; safe to call twice and after a failure."""

@@ -78,6 +78,25 @@ def ensure_landing_table(
             ) from error
 
 
+def rows_landed(catalog: Catalog) -> int:
+    """Return a number that rises with every row that any stream lands."""
+    with catalog.connect() as connection:
+        exists = connection.execute(
+            "select to_regclass('ducklake.ducklake_table_stats')"
+        ).fetchone()
+        if exists is None or exists[0] is None:
+            return 0
+        row = connection.execute(
+            "select coalesce(sum(n.next_row_id), 0)::bigint from ducklake.ducklake_table t "
+            "join ducklake.ducklake_schema s on s.schema_id = t.schema_id "
+            "and s.end_snapshot is null "
+            "join ducklake.ducklake_table_stats n on n.table_id = t.table_id "
+            r"where t.end_snapshot is null and s.schema_name like 'landing\_%' "
+            "and t.table_name not in ('_position', '_quarantine')"
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def _landed_columns(catalog: Catalog, stream: str, table: str) -> set[str]:
     with catalog.connect() as connection:
         exists = connection.execute("select to_regclass('ducklake.ducklake_column')").fetchone()

@@ -129,6 +129,11 @@ class PostgresStreamSource:
         events = round(slot.behind_bytes / per_event) if per_event else None
         return Lag(slot.behind_bytes, slot.retained_bytes, events)
 
+    def forget(self) -> None:
+        """Drop the slot, ending whoever reads it."""
+        with server.connect(self._conninfo) as connection:
+            server.drop_slot(connection, self.name)
+
     def close(self) -> None:
         """Disconnect."""
         if self._loading is not None:

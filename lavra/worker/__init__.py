@@ -1,0 +1,1 @@
+"""What recurs: landing, streams, models and releases, in one process."""
