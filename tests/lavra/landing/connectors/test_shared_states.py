@@ -13,6 +13,7 @@ from lavra.landing.manifest import stream_state
 from tests.lavra.landing.connectors.conftest import INCREMENTAL, ConnectorLander
 
 KINDS = ("GLOBAL", "LEGACY", "OPAQUE")
+LATER = [pytest.param(kind, marks=pytest.mark.soak) for kind in KINDS[1:]]
 BOTH = [{"name": "things", **INCREMENTAL}, {"name": "also", **INCREMENTAL}]
 ONCE = {"connector_attempts": 1}
 OFTEN = {"connector_attempts": 3, "connector_checkpoint_s": 0.0}
@@ -41,7 +42,7 @@ def test_only_what_is_new_is_read_next_time(connectors: ConnectorLander, kind: s
     assert ids(connectors) == upto(8)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["GLOBAL", *LATER])
 def test_a_crash_goes_on_where_all_streams_stand(
     connectors: ConnectorLander, catalog: Catalog, kind: str
 ) -> None:
