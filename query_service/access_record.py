@@ -96,7 +96,7 @@ class AccessRecord:
         self._held: _Held | None = None
         self._looked = float("-inf")
         self._reading = asyncio.Lock()
-        self._beside: dict[int, LoadedRelease] = {}
+        self._beside: dict[str, LoadedRelease] = {}
         self._earlier: list[LoadedRelease] = []
 
     @property
@@ -113,18 +113,18 @@ class AccessRecord:
         """
         async with self._reading:
             held = await self._read()
-            made = self._beside.get(loaded.release.id)
+            made = self._beside.get(loaded.id)
             if made is None or made.record != held.version:
                 if made is not None:
                     self._earlier.append(made)
                 made = await asyncio.to_thread(self._make, loaded, held)
-                self._beside[loaded.release.id] = made
+                self._beside[loaded.id] = made
             return made
 
     def free(self, views: list[LoadedRelease], release_ids: set[str] | None = None) -> None:
         """Let go of what neither the releases nor these views need any more."""
         if release_ids is not None:
-            gone = [key for key in self._beside if str(key) not in release_ids]
+            gone = [key for key in self._beside if key not in release_ids]
             self._earlier += [self._beside.pop(key) for key in gone]
         if not self._earlier:
             return
@@ -183,12 +183,14 @@ class AccessRecord:
         return _Held(table, blocks[-1].last if blocks else None, version)
 
     def _make(self, loaded: LoadedRelease, held: _Held) -> LoadedRelease:
-        path = self._folder / "releases" / f"{loaded.release.id}-{held.version}.json"
+        path = self._folder / "releases" / f"{loaded.id}-{held.version}.json"
         cached = [*loaded.report.cached, held.table]
         write_release_file(path, cached)
         release = replace(loaded.release, tables=[*loaded.release.tables, _described(held)])
         report = LoadReport(tables=len(cached), cached=cached)
-        return LoadedRelease(release, path, report, dt.datetime.now(dt.UTC), record=held.version)
+        return LoadedRelease(
+            release, path, report, dt.datetime.now(dt.UTC), record=held.version, live=loaded.live
+        )
 
 
 def _blocks(connection: psycopg.Connection) -> list[_Block]:

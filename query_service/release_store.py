@@ -21,9 +21,11 @@ from lavra.errors import (
     UnknownSnapshot,
 )
 from query_service.cache.cold import ColdRule
+from query_service.cache.live import LiveReader
 from query_service.cache.loader import LoadReport, release_file
 from query_service.cache.release_loader import ReleaseLoader
 from query_service.cache.segments import linked
+from query_service.live import LiveTables
 from query_service.releases import (
     PRODUCTION,
     Release,
@@ -61,6 +63,7 @@ class LoadedRelease:
         stamps: What answers say of it, by the tables that they read.
         rights: Of a view of the release, the digest of the rights that it shows; else empty.
         record: Which access log is beside its tables, if one is.
+        live: The commit of the lake that its live tables show; None if it shows the release alone.
     """
 
     release: Release
@@ -72,6 +75,7 @@ class LoadedRelease:
     stamps: dict[tuple[str, ...], Stamp] = field(default_factory=dict, repr=False)
     rights: str = ""
     record: str = ""
+    live: int | None = None
     by_name: dict[str, ReleaseTable] = field(init=False)
     segments: frozenset[str] = field(init=False)
 
@@ -81,8 +85,8 @@ class LoadedRelease:
 
     @property
     def id(self) -> str:
-        """The snapshot's id as answers show it."""
-        return str(self.release.id)
+        """The snapshot's id as answers show it: ``<release>``, or ``<release>.<live commit>``."""
+        return str(self.release.id) if self.live is None else f"{self.release.id}.{self.live}"
 
     def data_through(self, names: tuple[str, ...] | None = None) -> dt.datetime | None:
         """Return the earliest ``data_through`` over the named tables (default: over all).
@@ -113,6 +117,7 @@ class ReleaseStore:
         cold: ColdRule | None = None,
     ) -> None:
         self._loader = ReleaseLoader(catalog, storage, folder, cold or ColdRule())
+        self._live = LiveTables(LiveReader(catalog, storage, folder / "live"), engine)
         self._on_change = on_change
         self.more_files: Callable[[], set[str]] = set
         self._catalog = catalog
@@ -204,6 +209,7 @@ class ReleaseStore:
                     continue
                 loaded = await self._load_or_keep(release_id)
                 if loaded:
+                    loaded = await self._live.begin(loaded)
                     self._current = {**self._current, environment: loaded}
                     changed = True
                     logger.info(
@@ -222,9 +228,25 @@ class ReleaseStore:
                 await asyncio.to_thread(self._loader.free)
         return changed
 
+    async def follow_live(self) -> bool:
+        """Show what the streams of the current releases have landed; return whether any did."""
+        changed = False
+        for environment, loaded in self._current.items():
+            newest = await self._live.newest(loaded)
+            # A release that became current meanwhile has begun with a state of its own.
+            if newest and self._current.get(environment) is loaded:
+                self._current = {**self._current, environment: newest}
+                changed = True
+        if changed:
+            await self._forget_states()
+            self._tell(None)
+            await self.keep_files()
+        return changed
+
     async def keep_files(self) -> None:
         """Let the engines forget all but the loaded releases and the views (`more_files`)."""
         files = {str(loaded.file) for loaded in self._loaded.values()}
+        files |= {str(path) for path in self._live.files}
         await self._engine.keep_only(files | self.more_files())
 
     async def close(self) -> None:
@@ -234,6 +256,9 @@ class ReleaseStore:
 
     async def _named(self, environment: str, snapshot: str) -> LoadedRelease:
         self.current(environment)
+        state = self._live.named(snapshot)
+        if state and state.release.environment == environment:
+            return state
         if not snapshot.isdecimal() or len(snapshot) > 18:
             raise UnknownSnapshot(f"There is no release {snapshot!r}.")
         release_id = int(snapshot)
@@ -271,7 +296,7 @@ class ReleaseStore:
         if loaded:
             loaded.seconds = time.monotonic() - began
             self._loaded[release_id] = loaded
-            self._on_change(loaded, {held.id for held in self._loaded.values()})
+            self._tell(loaded)
         return loaded
 
     def _load_in_thread(self, release_id: int) -> LoadedRelease | None:
@@ -284,6 +309,12 @@ class ReleaseStore:
             release, release_file(self._folder, release), report, dt.datetime.now(dt.UTC)
         )
 
+    async def _forget_states(self) -> None:
+        await self._live.forget(set(self._loaded))
+
+    def _tell(self, loaded: LoadedRelease | None) -> None:
+        self._on_change(loaded, {held.id for held in self._loaded.values()} | self._live.ids)
+
     def _read_ids(self) -> dict[str, int]:
         with self._catalog.connect() as connection:
             return current_release_ids(connection)
@@ -295,7 +326,8 @@ class ReleaseStore:
         for release_id in old[: max(len(old) - RETAINED, 0)]:
             if not self._loaded[release_id].uses:
                 del self._loaded[release_id]
-        self._on_change(None, {held.id for held in self._loaded.values()})
+        await self._forget_states()
+        self._tell(None)
         await self.keep_files()
         kept = frozenset().union(*(loaded.segments for loaded in self._loaded.values()))
         files = {loaded.file.name for loaded in self._loaded.values()}

@@ -17,6 +17,7 @@ from query_service.access_rules import AccessRules
 from query_service.admission import Admission
 from query_service.answers import Answer, Limits
 from query_service.engine.jobs import Finished, Job
+from query_service.live import follow_live
 from query_service.queries import QueryLog, QueryRecord
 from query_service.quotas import Quotas
 from query_service.release_store import LoadedRelease, ReleaseStore
@@ -75,12 +76,12 @@ class QueryService:
         self._heard: dict[str, int] = {}
         self._news = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._following: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Start the engine and begin to follow releases; loading goes on behind."""
         await self._engine.start()
-        self._following = asyncio.create_task(self._follow())
+        self._tasks = [asyncio.create_task(f) for f in (self._follow(), follow_live(self.store))]
         self._watcher.start()
         self._access.source.start()
 
@@ -88,10 +89,9 @@ class QueryService:
         """End every query and stop following."""
         await asyncio.to_thread(self._watcher.stop)
         await self._access.source.close()
-        if self._following:
-            self._following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._following
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._engine.close()
         await self.store.close()
         await self._telemetry.close()

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("query_service")
 
-ViewKey = tuple[int, str, str]
+ViewKey = tuple[str, str, str]
 """A release's id, the access log beside it, and the digest of the rights."""
 
 REMEMBERED = 4096
@@ -75,7 +75,7 @@ class Views:
         self._loop = asyncio.get_running_loop()
         self._writer = RestrictedWriter(folder, access.key, self._claim_from_thread, access.storage)
         self._views: OrderedDict[ViewKey, LoadedRelease] = OrderedDict()
-        self._rights: OrderedDict[tuple[Caller, int, str], Rights] = OrderedDict()
+        self._rights: OrderedDict[tuple[Caller, str, str], Rights] = OrderedDict()
         self._roles: OrderedDict[Caller, frozenset[str]] = OrderedDict()
         self._making = asyncio.Lock()
         self._claimed: dict[Path, int] = {}
@@ -212,7 +212,7 @@ class Views:
     def releases_changed(self, release_ids: set[str]) -> None:
         """Forget the views of releases that are gone; tags of columns may be others now."""
         self._rights.clear()
-        for key in [key for key in self._views if str(key[0]) not in release_ids]:
+        for key in [key for key in self._views if key[0] not in release_ids]:
             del self._views[key]
         self._delete_unused()
         self._record.free(list(self._views.values()), release_ids)
@@ -249,7 +249,7 @@ class Views:
         policy = self._policy()
         if caller.kind == "loopback" or policy is None:
             return EVERYTHING if caller.kind == "loopback" else Rights()
-        key = caller, loaded.release.id, loaded.record
+        key = caller, loaded.id, loaded.record
         found = self._rights.get(key)
         if found is None:
             tables = self._shapes(loaded)
@@ -293,14 +293,14 @@ class Views:
 
     def _make(self, loaded: LoadedRelease, rights: Rights) -> LoadedRelease:
         digest = rights.digest
-        path = self._folder / "releases" / f"{loaded.release.id}-{loaded.record}-{digest}.json"
+        path = self._folder / "releases" / f"{loaded.id}-{loaded.record}-{digest}.json"
         cached = self._writer.write(path, loaded.report.cached, rights)
         shown = {table.name for table in cached}
         release = _restricted(loaded.release, rights, shown)
         report = LoadReport(tables=len(cached), cached=cached)
         return LoadedRelease(
             release, path, report, dt.datetime.now(dt.UTC), rights=digest,
-            record=loaded.record,
+            record=loaded.record, live=loaded.live,
         )  # fmt: skip
 
     def _claim_from_thread(self, path: Path, size: int) -> None:
@@ -349,7 +349,7 @@ class Views:
 
 
 def _key(loaded: LoadedRelease, rights: Rights) -> ViewKey:
-    return loaded.release.id, loaded.record, rights.digest
+    return loaded.id, loaded.record, rights.digest
 
 
 @contextlib.contextmanager
