@@ -94,6 +94,12 @@ variable "jobs" {
       cron          = "5 * * * *"
       reads_sources = true
     }
+    # Brings SQLMesh's state to the version of the image, before models are planned with it.
+    migrate = {
+      command            = ["sqlmesh", "-p", "sqlmesh_project", "migrate"]
+      deployer_may_start = true
+      max_retries        = 0
+    }
     # Computes the intervals that are due, and releases.
     run-models = {
       command = ["sqlmesh", "-p", "sqlmesh_project", "run"]

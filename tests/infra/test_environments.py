@@ -84,7 +84,7 @@ def test_jobs_run_commands_that_exist(planned: list[Resource]) -> None:
     commands = [
         container["command"] for _, container in _containers(planned) if container["command"]
     ]
-    assert len(commands) == 4
+    assert len(commands) == 5
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # SQLMesh's own, of its libraries
         from sqlmesh.cli.main import cli as sqlmesh

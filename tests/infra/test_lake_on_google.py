@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 
 def bring_up(lake: CloudLake) -> str:
     """Land, plan and release as the jobs do; return a key of the service."""
+    lake.run("migrate")
     lake.run("land")
     lake.run("apply-models")
     created = lake.run(

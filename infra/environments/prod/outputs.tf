@@ -8,6 +8,11 @@ output "github_provider" {
   value       = module.stack.github_provider
 }
 
+output "images" {
+  description = "The images that run, by digest: what a rollback, or the next deployment's first half, starts from."
+  value       = var.images
+}
+
 output "jobs" {
   description = "The Cloud Run jobs: what they do => their name."
   value       = module.stack.jobs
