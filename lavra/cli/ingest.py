@@ -135,6 +135,10 @@ def status(connections: Names = None, as_json: AsJson = False) -> None:
         ],
         empty="No connection is declared.",
     )  # fmt: skip
+    for one in statuses:
+        if one.last_error:
+            out.print(f"{one.namespace}.{one.stream} failed: {one.last_error}",
+                      markup=False, soft_wrap=True)  # fmt: skip
 
 
 def schema() -> None:

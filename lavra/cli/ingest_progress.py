@@ -68,6 +68,8 @@ class Progress:
 
     def done(self, result: StreamResult) -> None:
         """Say what became of a stream."""
+        from lavra.landing.schema_changes import change_text  # noqa: PLC0415 - PyArrow is slow
+
         self._told = 0
         name = f"{result.connection}.{result.stream}"
         if result.error:
@@ -80,9 +82,7 @@ class Progress:
             said.append(f"{result.misfit_count:,} values did not fit and are null")
         if result.skipped_count:
             said.append(f"{result.skipped_count:,} malformed rows left out")
-        said += [
-            f"column {change['column']} {change['change']}" for change in result.schema_changes
-        ]
+        said += [change_text(change) for change in result.schema_changes]
         err.print(f"{name}: {', '.join(said)}", markup=False, soft_wrap=True)
 
 

@@ -86,6 +86,8 @@ def _service_line(service: dict[str, Any]) -> str:
 
 
 def _print_streams(streams: list[dict[str, Any]]) -> None:
+    from lavra.landing.schema_changes import change_text  # noqa: PLC0415
+
     print_table(
         ["stream", "landed", "rows", "fresh", "last run"],
         [
@@ -101,11 +103,9 @@ def _print_streams(streams: list[dict[str, Any]]) -> None:
         empty="No connection is declared.",
     )
     for one in streams:
+        name = f"{one['namespace']}.{one['stream']}"
+        if one["last_error"]:
+            out.print(f"{name} failed: {one['last_error']}", markup=False, soft_wrap=True)
         for change in one["schema_changes"]:
-            what = f"was {change['from']}, is {change['to']}" if change["to"] else change["change"]
-            said = {"added": f"is new ({change['to']})", "removed": "is gone"}
-            out.print(
-                f"{one['namespace']}.{one['stream']}: column {change['column']} "
-                f"{said.get(change['change'], what)}, {change['at'][:16].replace('T', ' ')} UTC",
-                markup=False, soft_wrap=True,
-            )  # fmt: skip
+            at = change["at"][:16].replace("T", " ")
+            out.print(f"{name}: {change_text(change)}, {at} UTC", markup=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,7 +31,7 @@ from lavra.landing.csv_source import CsvOptions
 from lavra.landing.schedule import Schedule
 from lavra.landing.schema import needs_cursor, needs_key, retains_appended
 from lavra.landing.types import parse_type, type_pattern
-from lavra.landing.yaml_file import load_yaml, validated
+from lavra.landing.yaml_file import load_yaml, misplaced, validated
 
 CONNECTIONS = Path("airbyte") / "connections"
 WORKLOADS = ("commerce",)
@@ -243,7 +244,11 @@ class Source(_Declared):
             raise ValueError(msg)
         own = bool(given or info.data.get("version"))
         if not own and connector not in NATIVE and not _in_registry(connector):
-            msg = f"there is no connector {connector!r}: it is {' or '.join(NATIVE)}, a name of Airbyte's registry, or needs a version on PyPI, a definition_id, a manifest or a command"  # noqa: E501
+            near = get_close_matches(connector, NATIVE, 1) or get_close_matches(
+                connector, _registry(), 1
+            )
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            msg = f"there is no connector {connector!r}{hint}: it is {' or '.join(NATIVE)}, a name of Airbyte's registry, or needs a version on PyPI, a definition_id, a manifest or a command"  # noqa: E501
             raise ValueError(msg)
         return connector
 
@@ -253,6 +258,16 @@ def _in_registry(connector: str) -> bool:
     if find_spec("airbyte_api") is None:
         return True
     return find_spec(f"airbyte_api.models.source_{connector.replace('-', '_')}") is not None
+
+
+def _registry() -> list[str]:
+    """Return the sources that Airbyte's API knows by name; none, where it is not installed."""
+    spec = find_spec("airbyte_api")
+    folders = [
+        Path(folder) / "models" for folder in (spec and spec.submodule_search_locations) or ()
+    ]
+    files = [path.stem for folder in folders for path in folder.glob("source_*.py")]
+    return [name.removeprefix("source_").replace("_", "-") for name in files]
 
 
 class Target(_Declared):
@@ -306,17 +321,16 @@ class Connection(_Declared):
     @model_validator(mode="after")
     def _consistent(self) -> Connection:
         names = [stream.name for stream in self.streams]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            msg = f"streams: {', '.join(twice)} stands here twice"
-            raise ValueError(msg)
-        if (kind := self.source.connector) in FILES:
-            for stream in self.streams:
-                if stream.path is None:
-                    msg = f"streams: {stream.name} needs a `path`, since the source is {kind}"
-                    raise ValueError(msg)
-                if stream.is_incremental:
-                    msg = f"streams: {stream.name}: a {kind} source is read in full; use full_refresh_overwrite or full_refresh_append"  # noqa: E501
-                    raise ValueError(msg)
+        kind = self.source.connector
+        for number, stream in enumerate(self.streams):
+            place = ("streams", number)
+            if stream.name in names[:number]:
+                raise misplaced(f"{stream.name} stands here twice", *place)
+            if kind in FILES and stream.path is None:
+                raise misplaced(f"{stream.name} needs a `path`, since the source is {kind}", *place)
+            if kind in FILES and stream.is_incremental:
+                msg = f"{stream.name}: a {kind} source is read in full; use full_refresh_overwrite or full_refresh_append"  # noqa: E501
+                raise misplaced(msg, *place, "sync_mode")
         return self
 
     @property

@@ -65,3 +65,13 @@ def ignored_columns(
     if connection.non_breaking_schema_updates_behavior != "ignore" or before.landed_at is None:
         return set()
     return set(columns) - {column.name for column in before.columns}
+
+
+def change_text(change: Mapping[str, Any]) -> str:
+    """Return a change in words: ``column price was integer, is number``."""
+    said = {
+        "added": f"is new ({change['to']})",
+        "removed": "is gone",
+        "retyped": f"was {change['from']}, is {change['to']}",
+    }
+    return f"column {change['column']} {said.get(change['change'], change['change'])}"

@@ -58,9 +58,7 @@ class StreamStatus:
 
     @property
     def last_run_shown(self) -> str:
-        """How the last run went; what it landed, if it did."""
-        if self.last_error:
-            return f"{self.last_status}: {self.last_error}"
+        """How the last run went, in a few words; what it landed, if it did."""
         if self.last_status != "succeeded":
             return self.last_status or ""
         said = f"succeeded: {self.last_row_count or 0:,} rows"

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
 
 from lavra.errors import ConfigurationError
 
@@ -69,8 +70,14 @@ def validated(model: type[Model], file: YamlFile, *, manual: str = "docs/ingesti
         return model.model_validate(file.content)
     except ValidationError as error:
         problems = []
-        for each in error.errors(include_input=False, include_url=False):
-            key = tuple(each["loc"])
+        found = error.errors(include_input=False, include_url=False)
+        for each in found:
+            key = (*each["loc"], *each.get("ctx", {}).get("place", ()))
+            # A list of which every item is wrong counts as empty: its items are what matters.
+            if each["type"] == "too_short" and any(
+                len(other["loc"]) > len(key) and other["loc"][: len(key)] == key for other in found
+            ):
+                continue
             name = ".".join(map(str, key)) or "the file"
             problems.append(f"line {file.line_of(key)}: {name}: {_plain(each)}")
         known = ", ".join(model.model_fields)
@@ -78,6 +85,11 @@ def validated(model: type[Model], file: YamlFile, *, manual: str = "docs/ingesti
             f"{file.path} is wrong: {'; '.join(problems)}.",
             remedy=f"{manual} describes every key; at the top stand {known}.",
         ) from error
+
+
+def misplaced(message: str, *place: str | int) -> PydanticCustomError:
+    """Return an error for a model's validator to raise about a place further in."""
+    return PydanticCustomError("misplaced", "{message}", {"message": message, "place": place})
 
 
 def _plain(error: Any) -> str:

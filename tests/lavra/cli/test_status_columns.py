@@ -38,4 +38,4 @@ def test_new_gone_and_retyped_columns_are_named(
     shown = CliRunner().invoke(build_app(), ["status"]).output
     assert "stock.items: column fresh is new (boolean)" in shown
     assert "stock.items: column old is gone" in shown
-    assert "stock.items: column price integer became decimal" in shown
+    assert "stock.items: column price was integer, is decimal" in shown

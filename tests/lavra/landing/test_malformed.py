@@ -41,7 +41,7 @@ streams:
         ("dialect: v2", "dialect: v3", "line 10: destination.dialect", "'v2'", "every key"),
         ("full_refresh_append", "incremental_append", "line 12: streams.0", "needs a cursor_field",
          "every key"),
-        ("    path: orders.csv\n", "", "line 1: the file", "orders needs a `path`", "every key"),
+        ("    path: orders.csv\n", "", "line 12: streams.0", "orders needs a `path`", "every key"),
         ("  config: {", "  config: {{", "line 7", "not valid YAML", "Check the indentation"),
         ("retention: 30d", "retention: a month", "line 15: streams.0.retention",
          "must be a duration such as 30m", "every key"),
@@ -58,7 +58,16 @@ def test_a_malformed_connection(  # noqa: PLR0917
         load_connection(path)
     for part in (str(path), place, what):
         assert part in told.value.message
+    assert "at least 1 item" not in told.value.message  # a list whose items are wrong has items
     assert remedy in (told.value.remedy or "")
+
+
+def test_a_misspelt_connector_has_a_suggestion(project: Path) -> None:
+    path = project / "shop.yaml"
+    for wrong, meant in (("cvs", "csv"), ("strype", "stripe")):
+        path.write_text(CONNECTION.replace("connector: csv", f"connector: {wrong}"))
+        with pytest.raises(ConfigurationError, match=f"did you mean {meant}"):
+            load_connection(path)
 
 
 def spreadsheet() -> bytes:
