@@ -122,7 +122,9 @@ def export() -> None:
         raise DashboardError(
             "The files have faults, so nothing is written over them:\n  " + "\n  ".join(problems)
         )
-    done = exporting.export(drifting.read_state(settings), assets, gold, settings.locale)
+    done = exporting.export(
+        drifting.read_state(settings), assets, gold, settings.locale, settings.time_zone
+    )
     for path, text in done.files.items():
         (settings.project / path).parent.mkdir(parents=True, exist_ok=True)
         (settings.project / path).write_text(text, "utf-8")

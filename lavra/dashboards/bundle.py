@@ -35,7 +35,7 @@ class BundleCompiler:
         gold: The Gold tables with their metrics.
         uri: SQLAlchemy URL of the query service, from where Superset runs.
         locale: The language of titles.
-        time_zone: The business time zone, in which dashboards say how fresh they are.
+        time_zone: The business time zone: of the dates, and of how fresh dashboards say to be.
         environment: The SQLMesh environment that the dashboards show.
     """
 
@@ -54,6 +54,7 @@ class BundleCompiler:
         self.system = system_table(locale, time_zone)
         self.uri = uri
         self.locale = locale
+        self.time_zone = time_zone
         self.environment = environment
 
     def files(self) -> dict[str, str]:
@@ -159,7 +160,7 @@ class BundleCompiler:
     def _chart(self, name: str) -> dict[str, Any]:
         chart = self.assets.charts[name]
         table = self._table(chart.dataset)
-        compiler = ChartCompiler(chart, table, self.locale)
+        compiler = ChartCompiler(chart, table, self.locale, self.time_zone)
         query_context = {
             "datasource": {"id": 0, "type": "table"},
             "force": False,
@@ -199,7 +200,8 @@ class BundleCompiler:
             "position": layout,
             "metadata": {
                 "color_scheme": dashboard.color_scheme,
-                "cross_filters_enabled": dashboard.cross_filters,
+                "cross_filters_enabled": dashboard.cross_filters
+                and not any(self.assets.charts[name].filters_wrongly for name in dashboard.charts),
                 "refresh_frequency": dashboard.refresh_s,
                 "timed_refresh_immune_slices": [],
                 "expanded_slices": {},

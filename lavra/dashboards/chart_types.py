@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lavra.dashboards import whole_steps
 from lavra.dashboards.form import Chart, Text, in_language
 
 if TYPE_CHECKING:
@@ -20,6 +21,13 @@ DEFAULT_HEIGHT = 46
 SERIES_LIMIT = 25
 TIME_FORMATS = {"en": "%-d %b %Y, %H:%M", "pt_BR": "%d/%m/%Y %H:%M"}
 """How a table writes a moment, by language."""
+STEP_FORMATS = {
+    "en": {"day": "%-d %b %y", "week": "%-d %b %y", "month": "%b %Y", "quarter": "%b %Y",
+           "year": "%Y"},
+    "pt_BR": {"day": "%d/%m/%y", "week": "%d/%m/%y", "month": "%b %Y", "quarter": "%b %Y",
+              "year": "%Y"},
+}  # fmt: skip
+"""How an axis writes the beginning of a step, by language and grain."""
 
 
 class ChartCompiler:
@@ -29,12 +37,15 @@ class ChartCompiler:
         chart: The chart.
         table: The Gold table that it reads.
         locale: The language of its texts.
+        time_zone: The business time zone, of whose days dates are.
     """
 
-    def __init__(self, chart: Chart, table: GoldTable, locale: str) -> None:
+    def __init__(self, chart: Chart, table: GoldTable, locale: str, time_zone: str = "UTC") -> None:
         self.chart = chart
         self.table = table
         self.locale = locale
+        derived = whole_steps.condition(chart, table, time_zone)
+        self.where = [*chart.where, *([derived] if derived else [])]
 
     @property
     def viz_type(self) -> str:
@@ -72,7 +83,7 @@ class ChartCompiler:
             "columns": self._query_columns(),
             "metrics": list(chart.metrics),
             "filters": [],
-            "extras": {"where": " AND ".join(f"({sql})" for sql in chart.where), "having": ""},
+            "extras": {"where": " AND ".join(f"({sql})" for sql in self.where), "having": ""},
             "row_limit": chart.limit,
             "row_offset": 0,
             "order_desc": True,
@@ -125,7 +136,9 @@ class ChartCompiler:
             "header_font_size": 0.35,
             "subheader_font_size": 0.15,
             "rolling_type": "None",
-            "time_format": "smart_date",
+            # Which step the number is of.
+            "show_timestamp": True,
+            "time_format": self._step_format(),
         }
 
     def _series(self) -> dict[str, Any]:
@@ -155,7 +168,7 @@ class ChartCompiler:
             "markerEnabled": False,
             "rich_tooltip": True,
             "tooltipTimeFormat": "smart_date",
-            "x_axis_time_format": "smart_date",
+            "x_axis_time_format": self._step_format(),
             "y_axis_format": self._axis_format(),
             "show_value": chart.horizontal and not chart.by and len(chart.metrics) == 1,
             "y_axis_bounds": [None, None],
@@ -268,8 +281,7 @@ class ChartCompiler:
     def _filters(self) -> list[dict[str, Any]]:
         """The chart's own conditions, and the time range on which dashboards act."""
         found: list[dict[str, Any]] = [
-            {"clause": "WHERE", "expressionType": "SQL", "sqlExpression": sql}
-            for sql in self.chart.where
+            {"clause": "WHERE", "expressionType": "SQL", "sqlExpression": sql} for sql in self.where
         ]
         if time := self._time_column():
             found.append(
@@ -310,6 +322,11 @@ class ChartCompiler:
         if any(column and column.type.upper().startswith("DATE") for column in shown):
             return "smart_date"
         return TIME_FORMATS.get(self.locale, TIME_FORMATS["en"])
+
+    def _step_format(self) -> str:
+        """How an axis writes its steps: each is told from those of other years."""
+        formats = STEP_FORMATS.get(self.locale, STEP_FORMATS["en"])
+        return formats.get(self.chart.grain or "", "smart_date")
 
     def _query_names(self) -> list[str]:
         chart = self.chart

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import ValidationError
 
+from lavra.dashboards import whole_steps
 from lavra.dashboards.chart_types import GRAINS, ChartCompiler
 from lavra.dashboards.export_new import (
     TYPES,
@@ -51,7 +52,9 @@ class _NoForm(Exception):
     """An edit has no counterpart in our form."""
 
 
-def export(state: State, assets: Assets, gold: Gold, locale: str) -> Exported:
+def export(
+    state: State, assets: Assets, gold: Gold, locale: str, time_zone: str = "UTC"
+) -> Exported:
     """Return the files that say what Superset holds now; unedited ones are not among them.
 
     A file that is returned replaces the old one whole, its comments included.
@@ -61,9 +64,10 @@ def export(state: State, assets: Assets, gold: Gold, locale: str) -> Exported:
         assets: What the files say.
         gold: The Gold tables with their metrics.
         locale: The language that Superset shows; texts of other languages stay.
+        time_zone: The business time zone, as at the import.
     """
     out = Exported()
-    exporter = _Exporter(assets, gold, locale)
+    exporter = _Exporter(assets, gold, locale, time_zone)
     for key, now in state.now.items():
         if key.startswith("new_charts "):
             _new_chart(out, exporter, key.removeprefix("new_charts "), now)
@@ -125,9 +129,10 @@ def to_yaml(form: Chart | Dashboard) -> str:
 
 
 class _Exporter:
-    def __init__(self, assets: Assets, gold: Gold, locale: str) -> None:
+    def __init__(self, assets: Assets, gold: Gold, locale: str, time_zone: str) -> None:
         self.gold = gold
         self.locale = locale
+        self.time_zone = time_zone
         self.assets = replace(assets, charts=dict(assets.charts))
         self.charts = {chart_uuid(name): name for name in assets.charts}
         self.freshness = {chart_uuid(f"{PREFIX}{slug}") for slug in assets.dashboards}
@@ -159,7 +164,7 @@ class _Exporter:
         }
         fields["options"] = options
         new = Chart.model_validate(fields)
-        written = ChartCompiler(new, table, self.locale).params()
+        written = ChartCompiler(new, table, self.locale, self.time_zone).params()
         missed = {n: v for n, v in edited.items() if written.get(n) != v and n not in options}
         if missed:
             new = new.model_copy(update={"options": options | missed})
@@ -187,7 +192,7 @@ class _Exporter:
         told = {name: value for name, value in params.items() if not is_noise(name, value)}
         rest = {n: v for n, v in told.items() if not self._read_param(fields, "", n, v)}
         made = Chart.model_validate(fields)
-        written = ChartCompiler(made, table, self.locale).params()
+        written = ChartCompiler(made, table, self.locale, self.time_zone).params()
         options = {name: value for name, value in rest.items() if written.get(name) != value}
         return made.model_copy(update={"options": options})
 
@@ -347,7 +352,8 @@ def _conditions(filters: Any) -> tuple[list[str], str]:
         if item.get("operator") == "TEMPORAL_RANGE":
             period = item.get("comparator") or period
         elif item.get("expressionType") == "SQL" and item.get("clause") == "WHERE":
-            where.append(item["sqlExpression"])
+            if not whole_steps.is_condition(item["sqlExpression"]):
+                where.append(item["sqlExpression"])
         elif item.get("clause") == "WHERE" and item.get("subject"):
             where.append(_condition(item))
         else:

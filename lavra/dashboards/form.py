@@ -53,6 +53,7 @@ class Chart(_Strict):
     limit: int = Field(default=1000, ge=1, le=50_000, description="Most rows, or groups.")
     compare: int | None = Field(default=None, ge=1, description="A trend's steps back.")
     compare_label: Text = ""
+    whole: bool = Field(default=False, description="Leave out the step that is not over yet.")
     horizontal: bool = False
     stack: bool = False
     format: str | None = Field(default=None, description="d3 format, instead of the metric's.")
@@ -74,9 +75,21 @@ class Chart(_Strict):
             len(self.metrics) > 1
         ):
             raise ValueError(f"a {self.type} chart shows one metric, not {len(self.metrics)}")
+        if self.whole and not (self.x and self.grain):
+            raise ValueError("whole needs x and grain: the steps of which the last is left out")
         if self.type == "table" and bool(self.columns) == bool(self.metrics):
             raise ValueError("a table needs columns (raw rows) or metrics (groups), not both")
         return self
+
+    @property
+    def whole_steps(self) -> bool:
+        """Whether it shows whole steps alone, as each comparison of steps does."""
+        return self.whole or (self.type == "trend" and self.compare is not None)
+
+    @property
+    def filters_wrongly(self) -> bool:
+        """Whether a click filters by the bar's number: Superset 6.1 looks for the category there."""
+        return self.horizontal and not self.by and self.grain is None
 
 
 class Filter(_Strict):

@@ -14,12 +14,11 @@ from lavra.access.record import is_system
 from lavra.dashboards.chart_types import TIME_FORMATS
 from lavra.dashboards.form import GRID_COLUMNS, Assets, Chart, Row
 from lavra.dashboards.gold import Column, Gold, GoldTable, Metric
+from lavra.dashboards.identity import SYSTEM_SCHEMA, SYSTEM_TABLE
 
 if TYPE_CHECKING:
     from lavra.dashboards.form import Dashboard, Text
 
-SYSTEM_SCHEMA = "lavra"
-SYSTEM_TABLE = "tables"
 PREFIX = "_freshness_"
 """Begins the names of these charts; names that people give begin with a letter."""
 

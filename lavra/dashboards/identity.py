@@ -6,6 +6,9 @@ from uuid import UUID, uuid5
 
 _NAMESPACE = UUID("6f1c4c9e-2c5b-5b0e-9a55-1a57a0000004")
 PRODUCTION = "prod"
+SYSTEM_SCHEMA = "lavra"
+SYSTEM_TABLE = "tables"
+"""What the service says of the release, as a table."""
 
 
 def database_uuid(environment: str = PRODUCTION) -> str:

@@ -144,6 +144,8 @@ FEATURE_FLAGS = {
     "ALERT_REPORTS": False,
     "ESTIMATE_QUERY_COST": True,
     "CACHE_QUERY_BY_USER": True,
+    # Charts ask how far the data goes. What a person may read is decided by the service.
+    "ALLOW_ADHOC_SUBQUERY": True,
 }
 FAB_ADD_SECURITY_API = True
 RATELIMIT_ENABLED = False
