@@ -165,7 +165,12 @@ class _Exporter:
         fields["options"] = options
         new = Chart.model_validate(fields)
         written = ChartCompiler(new, table, self.locale, self.time_zone).params()
-        missed = {n: v for n, v in edited.items() if written.get(n) != v and n not in options}
+        missed = {
+            name: value
+            for name, value in edited.items()
+            # The editor writes a condition in more words than we do.
+            if written.get(name) != value and name not in options and name != "adhoc_filters"
+        }
         if missed:
             new = new.model_copy(update={"options": options | missed})
         return new

@@ -88,7 +88,7 @@ class Chart(_Strict):
 
     @property
     def filters_wrongly(self) -> bool:
-        """Whether a click filters by the bar's number: Superset 6.1 looks for the category there."""
+        """Whether a click filters by a bar's number, as Superset 6.1 does for lying bars."""
         return self.horizontal and not self.by and self.grain is None
 
 

@@ -91,7 +91,10 @@ FAILED_AUDIT = "orders_are_recent"
 
 
 def note_audits(lake: Lake, release: int) -> None:
-    """Write down that the audits of a release's tables passed, and that one of orders failed."""
+    """Write down that the audits of a release's tables passed, and that one of orders failed.
+
+    And that the orders go to a day in December, which is therefore no month to compare.
+    """
     passed = [{"name": name, "passed": True, "blocking": True} for name in AUDITS]
     failed = [{"name": FAILED_AUDIT, "passed": False, "blocking": False}]
     with lake.catalog.connect() as connection:
@@ -101,6 +104,11 @@ def note_audits(lake: Lake, release: int) -> None:
                 f"and table_name {condition} 'fct_orders'",
                 (json.dumps(audits), release),
             )
+        connection.execute(
+            "update lavra.release_table set data_through = '2025-12-20 12:00+00' "
+            "where release_id = %s and table_name = 'fct_orders'",
+            (release,),
+        )
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,7 @@ def test_an_edited_chart(  # noqa: PLR0917 - a table of cases
     assert getattr(chart, field) == expected
     if field == "where":
         assert chart.period == "Last quarter"
+        assert chart.options == {}
 
 
 def test_an_edited_dashboard(
