@@ -73,13 +73,20 @@ def check(*, as_json: AsJson = False) -> None:
     """Ask every chart of every dashboard for its data; name each that fails or is empty."""
     from lavra.dashboards import superset  # noqa: PLC0415
     from lavra.dashboards.client import SupersetClient  # noqa: PLC0415
+    from lavra.dashboards.form import in_language, load_assets  # noqa: PLC0415
     from lavra.local.run_file import as_running  # noqa: PLC0415
     from lavra.settings import load_settings  # noqa: PLC0415
 
     settings = as_running(load_settings())
+    assets, _ = load_assets(settings.project)
+    may_be_empty = frozenset(
+        in_language(chart.title, settings.locale)
+        for chart in assets.charts.values()
+        if chart.may_be_empty
+    )
     url = f"http://{settings.superset_host}:{settings.superset_port}"
     with SupersetClient(url, superset.admin_credentials(settings)) as client:
-        found = client.check()
+        found = client.check(may_be_empty=may_be_empty)
     if as_json:
         print_json([asdict(item) for item in found])
     else:

@@ -51,6 +51,9 @@ class Chart(_Strict):
     period: str = Field(default="No filter", description="Superset's words: Last quarter.")
     sort: list[str] = Field(default=[], description="Columns of raw rows; -name descends.")
     limit: int = Field(default=1000, ge=1, le=50_000, description="Most rows, or groups.")
+    may_be_empty: bool = Field(
+        default=False, description="`lavra dashboards check` finds no fault with an empty answer."
+    )
     compare: int | None = Field(default=None, ge=1, description="A trend's steps back.")
     compare_label: Text = ""
     whole: bool = Field(default=False, description="Leave out the step that is not over yet.")

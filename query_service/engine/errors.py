@@ -19,6 +19,11 @@ _REFUSED = re.compile(
 )
 _NO_VALUE = re.compile(r"[Pp]laceholder '?(?P<name>\$\w+)'?.*(not provided|[Nn]o value)")
 
+# Of a function like sum DataFusion calls it an internal error.
+_NO_SUCH_FUNCTION = re.compile(
+    r"No function matches the given name and argument types '(?P<call>[^']*)'"
+)
+
 
 def translate(error: BaseException) -> LavraError:  # noqa: PLR0911 - one per kind of error
     """Return the error that a caller sees for one that DataFusion or Arrow raised."""
@@ -46,6 +51,11 @@ def translate(error: BaseException) -> LavraError:  # noqa: PLR0911 - one per ki
     missing = _NO_VALUE.search(message)
     if missing:
         return errors.InvalidRequest(f"The parameter {missing['name']} has no value.")
+    call = _NO_SUCH_FUNCTION.search(message)
+    if call:
+        return errors.InvalidSql(
+            f"No function takes these types: {call['call']}.", remedy="Cast what it is given."
+        )
     if "Internal error" in message or (isinstance(error, BaseException) and _panicked(error)):
         return LavraError(f"The engine failed: {_first_lines(message)}")
     return errors.InvalidSql(_first_lines(_unwrapped(message)))

@@ -81,8 +81,8 @@ class Superset:
         self.client.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
 
     def charts(self) -> dict[str, int]:
-        """Return the number of each chart by its name."""
-        found = self.client.get("/api/v1/chart/?q=(page_size:100)").json()["result"]
+        """Return the number of each chart of the shop's dashboard by its name."""
+        found = self.client.get("/api/v1/dashboard/commerce/charts").json()["result"]
         return {chart["slice_name"]: chart["id"] for chart in found}
 
     def rows(self, chart: int) -> list[dict[str, Any]]:

@@ -123,6 +123,7 @@ def test_tables_are_listed_and_described(client: httpx.Client) -> None:
         ({"sql": "selec"}, 400, "invalid_sql"),
         ({"sql": "select nope from gold_test.sales"}, 400, "invalid_sql"),
         ({"sql": "select 1/0"}, 400, "invalid_sql"),
+        ({"sql": "select sum(name) from gold_test.sales"}, 400, "invalid_sql"),
         ({"sql": "select * from gold_test.nope"}, 404, "unknown_table"),
         ({"sql": "create table x as select 1"}, 403, "statement_not_allowed"),
         ({"sql": "select 1", "environment": "nope"}, 404, "unknown_environment"),

@@ -170,6 +170,7 @@ def test_answers_equal_those_of_tables_without_the_hidden(lab: Lab) -> None:
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_two_thousand_answers_equal(lab: Lab) -> None:
-    ended = compare(lab, policies=200, queries=10, seed=2026)
-    assert sum(ended.values()) == 2000
+    """Two thousand that have rows; those that are refused in the same words come on top."""
+    ended = compare(lab, policies=200, queries=16, seed=2026)
     print(ended)
+    assert ended["rows"] >= 2000
