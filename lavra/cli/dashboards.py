@@ -28,7 +28,9 @@ def lint(*, as_json: AsJson = False) -> None:
     from lavra.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings()
-    assets, _, problems = linter.lint(settings.project, gold_of_models(settings))
+    assets, _, problems = linter.lint(
+        settings.project, gold_of_models(settings), settings.domains_left_out
+    )
     if as_json:
         print_json([{"problem": problem} for problem in problems])
     else:
@@ -124,7 +126,9 @@ def export() -> None:
     from lavra.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings()
-    assets, gold, problems = check_files(settings.project, gold_of_models(settings))
+    assets, gold, problems = check_files(
+        settings.project, gold_of_models(settings), settings.domains_left_out
+    )
     if problems:
         raise DashboardError(
             "The files have faults, so nothing is written over them:\n  " + "\n  ".join(problems)

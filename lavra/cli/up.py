@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lavra.cli.console import err, out
+
+if TYPE_CHECKING:
+    from lavra.local.lake import UpOptions
+    from lavra.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +30,13 @@ def up(
         list[str] | None,
         typer.Option(help="Run this shipped domain's source (repeatable; default: lavra.toml's)."),
     ] = None,
-    realtime: Annotated[bool, typer.Option(help="Follow streams as well.")] = False,
+    realtime: Annotated[
+        bool, typer.Option("--realtime", help="Follow the streams too, and let sources change.")
+    ] = False,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0, max=10_000, help="Events a second that are made with --realtime."),
+    ] = None,
     service_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port of the query service.")
     ] = None,
@@ -42,22 +53,18 @@ def up(
 
     Ctrl-C stops it and keeps the data; the next start is quick.
     """
-    from lavra.errors import ConfigurationError  # noqa: PLC0415
     from lavra.local.lake import UpOptions  # noqa: PLC0415
     from lavra.local.progress import Display  # noqa: PLC0415
     from lavra.local.up import run, start_detached  # noqa: PLC0415
     from lavra.settings import load_settings  # noqa: PLC0415
 
-    if realtime:
-        raise ConfigurationError(
-            "There are no streams in this version, so --realtime has nothing to follow.",
-            remedy="Leave it out: `lavra ingest run --all` lands what is new.",
-        )
     ports: dict[str, Any] = {"service_port": service_port, "superset_port": superset_port}
     settings = load_settings(
         None, **{name: port for name, port in ports.items() if port is not None}
     )
     options = UpOptions(superset=not no_superset, domains=tuple(domain or settings.domains))
+    if realtime:
+        options = _followed(settings, options, rate)
 
     def browse(event: dict[str, Any]) -> None:
         if open_browser and event["type"] == "ready":
@@ -74,6 +81,7 @@ def up(
 
         if detach:
             arguments = _arguments(domain, service_port, superset_port, no_superset=no_superset)
+            arguments += ["--realtime", "--rate", str(options.rate)] if realtime else []
             start_detached(settings, arguments, observe)
             err.print("It runs in the background: `lavra status` shows it, `lavra down` stops it.")
         elif not run(settings, options, observe):
@@ -87,6 +95,24 @@ def down() -> None:
 
     stopped = stop(load_settings())
     out.print(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing was running.")
+
+
+def _followed(settings: Settings, options: UpOptions, rate: float | None) -> UpOptions:
+    """The same options with what the project's streams need."""
+    from lavra.local.realtime import (  # noqa: PLC0415
+        DEFAULT_RATE,
+        has_generator,
+        streamed_workloads,
+    )
+
+    workloads = streamed_workloads(settings)
+    return replace(
+        options,
+        domains=tuple(dict.fromkeys((*options.domains, *workloads))),
+        realtime=True,
+        generators=tuple(filter(has_generator, workloads)),
+        rate=(settings.generator_rate or DEFAULT_RATE) if rate is None else rate,
+    )
 
 
 def _arguments(

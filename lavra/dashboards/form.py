@@ -7,6 +7,7 @@ subfolders as wished. ``docs/dashboards.md`` explains every field.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -188,18 +189,21 @@ class Assets:
 Form = TypeVar("Form", Chart, Dashboard)
 
 
-def load_assets(project: Path) -> tuple[Assets, list[str]]:
+def load_assets(project: Path, left_out: Collection[str] = ()) -> tuple[Assets, list[str]]:
     """Read every chart and dashboard of a project.
 
     Args:
         project: The folder of ``lavra.toml``.
+        left_out: Domains whose dashboard and folder of charts are left out.
 
     Returns:
         What could be read, and a list of what could not, each with its file and field.
     """
     assets = Assets()
-    problems = _load(project, "charts", Chart, assets.charts, assets.files)
-    problems += _load(project, "dashboards", Dashboard, assets.dashboards, assets.files)
+    problems = _load(project, "charts", Chart, assets.charts, assets.files, left_out=left_out)
+    problems += _load(
+        project, "dashboards", Dashboard, assets.dashboards, assets.files, left_out=left_out
+    )
     return assets, problems
 
 
@@ -209,11 +213,15 @@ def _load(
     kind: type[Form],
     found: dict[str, Form],
     files: dict[tuple[str, str], Path],
+    *,
+    left_out: Collection[str],
 ) -> list[str]:
     problems: list[str] = []
     root: Path = project / ASSETS / folder
     for path in sorted([*root.rglob("*.yaml"), *root.rglob("*.yml")]):
         shown, name = path.relative_to(project), path.stem
+        if path.relative_to(root).with_suffix("").parts[0] in left_out:
+            continue
         if not re.fullmatch("[a-z][a-z0-9_]*", name):
             problems.append(f"{shown}: a file's name is a name of ours: use a-z, 0-9 and _")
         elif name in found:

@@ -25,7 +25,7 @@ from lavra.dashboards.form import Text
 from lavra.errors import ConfigurationError, DashboardError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from lavra.releases.store import Release
     from lavra.settings import Settings
@@ -115,12 +115,19 @@ class Gold:
         found = [table for table in self.tables.values() if table.name == name]
         return found[0] if len(found) == 1 else None
 
-    def with_metrics(self, project: Path) -> tuple[Gold, list[str]]:
-        """Return the tables with their declared metrics, and what is wrong with those."""
+    def with_metrics(self, project: Path, left_out: Collection[str] = ()) -> tuple[Gold, list[str]]:
+        """Return the tables with their declared metrics, and what is wrong with those.
+
+        Args:
+            project: The folder of ``lavra.toml``.
+            left_out: Domains whose metrics are left out.
+        """
         problems: list[str] = []
         tables = dict(self.tables)
         root = project / "sqlmesh_project" / "models" / "gold"
         for path in sorted(root.rglob(METRICS_FILE)):
+            if path.parent.name in left_out:
+                continue
             shown = path.relative_to(project)
             schema = GOLD_PREFIX + path.parent.name
             for table_name, declared in _read_metrics(path, shown, problems).items():
@@ -210,7 +217,7 @@ def gold_of_models(settings: Settings) -> Gold:
         ConfigurationError: SQLMesh is not installed.
     """
     kept = settings.state / "superset" / "gold.json"
-    digest = _digest_of_models(settings.project)
+    digest = _digest_of_models(settings)
     try:
         found = json.loads(kept.read_text("utf-8"))
         if found["digest"] == digest:
@@ -226,9 +233,10 @@ def gold_of_models(settings: Settings) -> Gold:
     return gold
 
 
-def _digest_of_models(project: Path) -> str:
-    digest = hashlib.sha256(version("lavra").encode())
-    root = project / "sqlmesh_project"
+def _digest_of_models(settings: Settings) -> str:
+    parts = (version("lavra"), *sorted(settings.domains_left_out))
+    digest = hashlib.sha256(" ".join(parts).encode())
+    root = settings.project / "sqlmesh_project"
     for path in sorted(root.rglob("*")):
         inside = path.relative_to(root)
         if path.suffix in {".sql", ".py", ".yaml", ".yml", ".csv"} and not any(

@@ -53,7 +53,7 @@ def show(
     outcome = superset.bootstrap(
         settings, environment, catalog, gold=gold_of_release(release), shown=shown, report=report
     )
-    assets, _ = load_assets(settings.project)
+    assets, _ = load_assets(settings.project, settings.domains_left_out)
     slugs = (dashboard_slug(slug, shown) for slug in assets.dashboards)
     return outcome, [f"/superset/dashboard/{slug}/" for slug in slugs]
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SERVICE_TIMEOUT_S = 120.0
 SUPERSET_TIMEOUT_S = 240.0
+_WORKER = [sys.executable, "-m", "lavra", "worker"]
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,16 @@ class UpOptions:
     Attributes:
         superset: Whether Superset runs.
         domains: The shipped workloads whose sources run.
+        realtime: Whether streams are followed.
+        generators: Of these, the workloads whose generator runs.
+        rate: Events a second that each generator records.
     """
 
     superset: bool = True
     domains: tuple[str, ...] = ()
+    realtime: bool = False
+    generators: tuple[str, ...] = ()
+    rate: float = 0.0
 
 
 class Lake:
@@ -91,6 +98,9 @@ class Lake:
         )
         if self.options.superset:
             self.runner.add(*self._superset_steps())
+        if self.options.realtime:
+            self.runner.add(*self._stream_steps("catalog", *sources))
+            sources = (*sources, "streams")
         if self.refreshes:
             self.runner.add(self._serving_step("service-start"))
             first = ("superset",) if self.options.superset else ("service",)
@@ -98,10 +108,16 @@ class Lake:
         else:
             self.runner.add(*self._data_steps("catalog", *sources))
             self.runner.add(self._serving_step("service-start", "models"))
+        if self.options.realtime:
+            title = "Keep landing, and running the models"
+            run = self._launch("recurring", [*_WORKER, "--only", "ingest", "--only", "models"])
+            self.runner.add(self._step("recurring", title, run, "models"))
 
     def steps_until_ready(self) -> tuple[str, ...]:
         """Return the names of the steps after which a person can start working."""
-        return ("service", "superset") if self.options.superset else ("service",)
+        superset = ("superset",) if self.options.superset else ()
+        streams = ("worker", *map(_generator, self.options.generators))
+        return ("service", *superset, *(streams if self.options.realtime else ()))
 
     def keep_catalog_running(self) -> None:
         """Start our own catalog again if it was killed."""
@@ -245,6 +261,38 @@ class Lake:
             self._step("models", title, self._transform, "landing"),
         )
 
+    def _stream_steps(self, *needs: str) -> tuple[Step, ...]:
+        """Catch up with the sources first: the models of a first start need all of them."""
+        streams = [*_WORKER, "--only", "streams"]
+
+        def catch_up() -> str:
+            self.supervisor.run_program("streams", [*streams, "--once"], self._environment())
+            return ""
+
+        steps = [
+            self._step("streams", "Land what the streams' sources hold", catch_up, *needs),
+            self._step("worker", "Follow the streams", self._launch("worker", streams), "streams"),
+        ]
+        for name in self.options.generators:
+            command = [sys.executable, "-m", f"lavra.workloads.{name}"]
+            title = f"Start the generator of {name}"
+            run = self._launch(_generator(name), command)
+            steps.append(self._step(_generator(name), title, run, "worker"))
+        return tuple(steps)
+
+    def _launch(self, name: str, command: list[str]) -> Callable[[], str]:
+        def run() -> str:
+            title = name.replace("-", " ").capitalize()
+            more = {
+                **self._environment(),
+                "LAVRA_GENERATOR_RATE": str(self.options.rate),
+                "LAVRA_WORKER_METRICS_PORT": "0",
+            }
+            self.supervisor.launch(Server(name, title, command, more, lambda: True))
+            return ""
+
+        return run
+
     def _superset_steps(self) -> tuple[Step, ...]:
         bootstrap = self._task("superset-bootstrap")
         return (
@@ -282,6 +330,10 @@ class Lake:
             return answer.raise_for_status()
         except httpx.HTTPError as error:
             raise ProcessError(f"The query service does not answer {path}: {error}") from error
+
+
+def _generator(workload: str) -> str:
+    return f"generator-{workload}"
 
 
 def _answers(url: str) -> bool:

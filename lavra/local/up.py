@@ -229,6 +229,11 @@ def _check_ports(settings: Settings, options: UpOptions) -> None:
         check_port_free(
             settings.superset_host, settings.superset_port, "Superset", "--superset-port"
         )
+    if options.generators:
+        check_port_free(
+            settings.generator_host, settings.generator_port, "the generator",
+            "LAVRA_GENERATOR_PORT",
+        )  # fmt: skip
 
 
 def _superset_url(settings: Settings) -> str:

@@ -73,12 +73,13 @@ def test_time_zones_decide_the_business_day(context: Any) -> None:
     assert "CURRENT_" not in query.upper(), "the result must not depend on when it is computed"
 
 
-def test_every_metric_is_of_a_model_and_of_its_columns(context: Any) -> None:
+@pytest.mark.parametrize("domain", ["commerce", "aviation"])
+def test_every_metric_is_of_a_model_and_of_its_columns(context: Any, domain: str) -> None:
     from sqlglot import exp, parse_one
 
-    declared = yaml.safe_load((PROJECT / "models/gold/commerce/metrics.yaml").read_text("utf-8"))
+    declared = yaml.safe_load((PROJECT / f"models/gold/{domain}/metrics.yaml").read_text("utf-8"))
     for table, content in declared["tables"].items():
-        columns = set(context.get_model(f"gold_commerce.{table}").columns_to_types)
+        columns = set(context.get_model(f"gold_{domain}.{table}").columns_to_types)
         names = [metric["name"] for metric in content["metrics"]]
         assert len(names) == len(set(names)), table
         for metric in content["metrics"]:

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from lavra.local.fingerprint import fingerprint, is_applied, mark_applied
+from lavra.local.realtime import has_generator, streamed_workloads
 from lavra.local.run_file import RunFile, RunState, as_running
 from lavra.settings import Settings, load_settings
 from tests.conftest import free_port
+
+ROOT = Path(__file__).parents[3]
 
 
 def lavra(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -21,12 +24,28 @@ def lavra(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_realtime_is_refused_before_anything_starts(project: Path) -> None:
+def test_realtime_without_a_stream_is_refused_before_anything_starts(project: Path) -> None:
     done = lavra(project, "up", "--realtime")
 
     assert done.returncode == 1
-    assert "no streams in this version" in done.stderr
+    assert "There is no stream in" in done.stderr
     assert not (project / ".lavra").exists()
+
+
+def test_realtime_brings_what_stands_in_for_the_streams_sources(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = ROOT / "airbyte" / "streams" / "aviation.yaml"
+    folder = settings.project / "airbyte" / "streams"
+    folder.mkdir(parents=True)
+    (folder / declared.name).write_text(declared.read_text())
+
+    assert streamed_workloads(settings) == ("aviation",)
+    assert has_generator("aviation")
+    assert not has_generator("commerce")
+    for name in ("HOST", "PASSWORD"):
+        monkeypatch.setenv(f"AVIATION_{name}", "there")
+    assert streamed_workloads(settings) == (), "a real source needs nobody to stand in"
 
 
 def test_an_unknown_domain_names_those_that_ship(project: Path) -> None:
