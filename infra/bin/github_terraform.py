@@ -23,16 +23,20 @@ APPLIER = {
         "google_service_networking_connection",
     ],
     "compute.securityAdmin": ["google_compute_firewall"],
+    "eventarc.admin": ["google_eventarc_trigger"],
     "iam.serviceAccountAdmin": ["google_service_account"],
     "iam.serviceAccountUser": [],  # to let services, jobs and schedules run as the accounts
     "iam.workloadIdentityPoolAdmin": ["google_iam_workload_identity_pool"],
     "monitoring.editor": [
         "google_monitoring_alert_policy", "google_monitoring_notification_channel",
     ],
+    "pubsub.admin": ["google_pubsub_topic"],
+    "resourcemanager.projectIamAdmin": [],  # workflows.invoker is granted on the project only
     "run.admin": ["google_cloud_run_v2_job", "google_cloud_run_v2_service"],
     "secretmanager.admin": ["google_secret_manager_secret"],
     "serviceusage.serviceUsageAdmin": ["google_project_service"],
-    "storage.admin": ["google_storage_bucket"],
+    "storage.admin": ["google_storage_bucket", "google_storage_notification"],
+    "workflows.admin": ["google_workflows_workflow"],
 }  # fmt: skip
 """Role of the applier on the project => the resources that it is for."""
 

@@ -100,6 +100,21 @@ module "jobs" {
   }
 }
 
+module "events" {
+  source = "../modules/events"
+  count  = var.events == null || var.images.job == null ? 0 : 1
+
+  bucket          = module.lake.bucket
+  job             = module.jobs[var.events.job].job
+  labels          = local.labels
+  name            = var.name
+  prefix          = var.events.prefix
+  project_id      = module.apis.project_id
+  project_number  = var.events.project_number
+  region          = var.region
+  service_account = module.identity.emails.scheduler
+}
+
 module "query_service" {
   source = "../modules/query_service"
   count  = var.images.service == null ? 0 : 1

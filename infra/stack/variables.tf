@@ -35,6 +35,16 @@ variable "deletion_protection" {
   default     = true
 }
 
+variable "events" {
+  description = "Whether what lands starts a job at once: the `job` of `jobs`, the `prefix` of what lands, and the `project_number`; module events tells of each. Null: the schedule alone."
+  type = object({
+    job            = optional(string, "run-models")
+    prefix         = optional(string, "bronze/")
+    project_number = string
+  })
+  default = null
+}
+
 variable "github" {
   description = "The GitHub repository whose workflows push images and start jobs; module identity tells of each value."
   type = object({

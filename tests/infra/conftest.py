@@ -24,6 +24,7 @@ PROJECT = "acme-lake"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 VARIABLES = f"""
 alerts     = {{ emails = ["oncall@example.com"] }}
+events     = {{ project_number = "123" }}
 github     = {{ project_number = "123", repository = "acme/lake", repository_id = "456" }}
 images = {{
   job      = "registry/job@{DIGEST}"

@@ -19,6 +19,9 @@ ENVIRONMENTS = ("dev", "prod")
 # Who may do anything, or nearly so, in a whole project.
 BROAD = re.compile(r"^roles/(owner|editor|viewer)$|[aA]dmin$")
 
+# What Google grants on a project only.
+PROJECT_WIDE = {"roles/workflows.invoker"}
+
 Resource = dict[str, Any]
 
 
@@ -140,7 +143,8 @@ def test_accounts_have_exactly_the_documented_roles(planned: list[Resource]) -> 
     for resource in planned:
         if not resource["type"].endswith("_iam_member"):
             continue
-        assert not resource["type"].startswith("google_project_"), "roles are never project-wide"
+        if resource["type"] == "google_project_iam_member":
+            assert resource["role"] in PROJECT_WIDE, "roles are never project-wide"
         assert not BROAD.search(resource["role"]), resource["address"]
         granted.add((_account(resource), resource["role"], _target(resource)))
     documented = set()
@@ -204,6 +208,8 @@ def _account(resource: Resource) -> str:
     """Return which of our accounts a grant is to (or acts as, for GitHub's identity)."""
     if resource["member"].startswith("principalSet:"):
         return "github"
+    if resource["member"].endswith("@gs-project-accounts.iam.gserviceaccount.com"):
+        return "storage"
     found = re.fullmatch(
         rf"serviceAccount:lavra-(?:dev|prod)-(\w+)@{PROJECT}\.iam\.gserviceaccount\.com",
         resource["member"],
@@ -214,7 +220,9 @@ def _account(resource: Resource) -> str:
 
 def _target(resource: Resource) -> str:
     """Return what a grant is on, without the environment's prefix."""
-    for key in ("bucket", "secret_id", "repository", "name"):
+    if resource["type"] == "google_project_iam_member":
+        return "project"
+    for key in ("bucket", "secret_id", "repository", "topic", "name"):
         if resource.get(key):
             name = str(resource[key])
             if key == "secret_id" and not name.startswith("lavra-"):

@@ -96,9 +96,9 @@ def test_the_lake_runs_in_them(
 ) -> None:
     """Jobs land, plan and release; the service answers, ends with its queries, within 10 s."""
     project = make_project(tmp_path / "project")
-    (project / "logs").symlink_to("/var/lavra")  # as the job's image has it
     for path in [tmp_path, *tmp_path.rglob("*")]:
         path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
+    (project / "logs").symlink_to("/var/lavra")  # as the job's image has it
     starter = start_in(images, project)
     with cloud_lake(tmp_path, plan_of("dev"), gcs_emulator, starter) as lake:
         for path in lake.volumes.rglob("*"):

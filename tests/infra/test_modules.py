@@ -13,6 +13,7 @@ import yaml
 from tests.infra.conftest import INFRA, Terraform, TestReport
 
 MODULES = sorted(folder.name for folder in (INFRA / "modules").iterdir() if folder.is_dir())
+SOAK = pytest.mark.soak
 BREAKAGES: dict[str, list[dict[str, str]]] = yaml.safe_load(
     Path(__file__).with_name("breakages.yaml").read_text("utf-8")
 )
@@ -40,7 +41,14 @@ def test_module(terraform: Terraform, infra: Path, module: str) -> None:
     assert set(report.runs.values()) == {"pass"}
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize(
+    "module",
+    [
+        # Where data and access are, each time; the rest in the soak, for the time that it takes.
+        name if name in {"catalog", "lake", "query_service"} else pytest.param(name, marks=SOAK)
+        for name in MODULES
+    ],
+)
 def test_each_assertion_of_a_module_can_fail(
     terraform: Terraform, infra: Path, module: str
 ) -> None:

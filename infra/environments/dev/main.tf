@@ -8,6 +8,7 @@ module "stack" {
     tier   = "db-f1-micro"
   }
   deletion_protection = var.deletion_protection
+  events              = var.events
   github              = var.github
   images              = var.images
   labels              = { environment = "dev" }

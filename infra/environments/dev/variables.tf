@@ -17,6 +17,16 @@ variable "deletion_protection" {
   default     = true
 }
 
+variable "events" {
+  description = "Whether what lands starts the models at once (module events): the `project_number`. Null: the schedule alone."
+  type = object({
+    job            = optional(string, "run-models")
+    prefix         = optional(string, "bronze/")
+    project_number = string
+  })
+  default = null
+}
+
 variable "github" {
   description = "The GitHub repository whose workflows push images and start jobs (module identity). Null: none."
   type = object({

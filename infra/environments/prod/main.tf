@@ -10,6 +10,7 @@ module "stack" {
     tier              = "db-custom-2-7680"
   }
   deletion_protection = var.deletion_protection
+  events              = var.events
   github              = var.github
   images              = var.images
   labels              = { environment = "prod" }

@@ -1,0 +1,7 @@
+bucket          = "acme-lavra-test"
+job             = "lavra-test-run-models"
+name            = "lavra-test"
+project_id      = "example"
+project_number  = "123"
+region          = "southamerica-east1"
+service_account = "scheduler@example.iam.gserviceaccount.com"
