@@ -121,16 +121,21 @@ class AccessRecord:
                 self._beside[loaded.id] = made
             return made
 
-    def free(self, views: list[LoadedRelease], release_ids: set[str] | None = None) -> None:
-        """Let go of what neither the releases nor these views need any more."""
+    def free(self, views: list[LoadedRelease], release_ids: set[str] | None = None) -> bool:
+        """Let go of what neither the releases nor these views need any more.
+
+        Returns:
+            Whether engines may forget something, too.
+        """
         if release_ids is not None:
             gone = [key for key in self._beside if key not in release_ids]
             self._earlier += [self._beside.pop(key) for key in gone]
-        if not self._earlier:
-            return
+        before = len(self._earlier)
         self._earlier = [made for made in self._earlier if made.uses]
+        if len(self._earlier) == before:
+            return False
         if self._reading.locked():
-            return  # what is being written is nobody's yet
+            return True  # what is being written is nobody's yet
         kept = {
             s for made in (*self._beside.values(), *self._earlier, *views) for s in made.segments
         }
@@ -142,6 +147,7 @@ class AccessRecord:
         for path in self._folder.glob("releases/*.json"):
             if str(path) not in self.files:
                 path.unlink(missing_ok=True)
+        return True
 
     async def _read(self) -> _Held:
         if self._held and time.monotonic() - self._looked < REREAD_S:

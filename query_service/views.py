@@ -151,7 +151,7 @@ class Views:
             if with_record and self._sees_record(caller, environment):
                 loaded = await self._record.beside(loaded)
                 held.enter_context(_using(loaded))
-                self._drop_records_before(loaded)
+                await self._drop_records_before(loaded)
             rights = self._rights_on(caller, loaded)
             view = loaded if rights.is_everything else await self._view(loaded, rights)
             held.enter_context(_using(view))
@@ -223,7 +223,7 @@ class Views:
             return caller.kind == "loopback"
         return bool(rights_of(policy, caller, environment, [SHAPE]).tables)
 
-    def _drop_records_before(self, loaded: LoadedRelease) -> None:
+    async def _drop_records_before(self, loaded: LoadedRelease) -> None:
         """Forget views with an earlier access log, but those in use."""
         old = [
             key
@@ -234,7 +234,8 @@ class Views:
             del self._views[key]
         if old:
             self._delete_unused()
-        self._record.free(list(self._views.values()))
+        if self._record.free(list(self._views.values())) or old:
+            await self._store.keep_files()
 
     def _policy(self) -> Policy | None:
         policy = self._source.policy

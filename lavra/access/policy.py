@@ -81,7 +81,11 @@ class GivenTo(_Model):
 class Grant(_Model):
     """Tables that a role may read. Only what a grant names exists for a caller."""
 
-    tables: list[Pattern] = Field(min_length=1, description="As `schema.table`, `*` for any text.")
+    tables: list[Pattern] = Field(
+        min_length=1,
+        description="As `schema.table`, `*` for any text. The service's own, `lavra.access_log`, "
+        "are granted by their schema's name only.",
+    )
     except_tables: list[Pattern] = Field(default_factory=list)
     columns: list[Pattern] = Field(default_factory=lambda: ["*"])
     except_columns: list[Pattern] = Field(default_factory=list)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -175,6 +176,26 @@ def test_no_key_that_somebody_pastes_is_in_it(recorded: Recorded) -> None:
     for text in (json.dumps(told), listed):
         assert "CANARYCANARY" not in text
         assert FAKE_TOKEN not in text
+
+
+def test_engines_forget_what_the_log_was(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_record, "REREAD_S", 0.0)
+    counts = []
+    for _ in range(8):
+        _entries(recorded.lake.catalog, 0)
+        counts.append(recorded.ask("auditor", f"select count(*) from {RECORD}")[1][0][0])
+    assert counts == sorted(set(counts))
+    engines = psutil.Process().children(recursive=True)
+    mapped = [
+        entry.path
+        for engine in engines
+        if "lavra" in " ".join(engine.cmdline()) or "python" in engine.name()
+        for entry in engine.memory_maps(grouped=False)
+        if "/access-log/" in entry.path and "(deleted)" in entry.path
+    ]
+    assert len({path.rpartition("/")[2] for path in mapped}) <= 2
 
 
 def _loaded(path: Path) -> LoadedRelease:
