@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from lavra.cli.console import err
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from lavra.landing.run import StreamResult
 
 _REPORT_EVERY_ROWS = 500_000
+_REPORT_EVERY_S = 10.0
 
 
 class Progress:
@@ -24,7 +26,7 @@ class Progress:
     """
 
     def __init__(self) -> None:
-        self._told = 0
+        self._told, self._told_at = 0, time.monotonic()
         self._job: int | None = None
         self.troubles = 0
 
@@ -34,8 +36,9 @@ class Progress:
 
     def rows(self, connection: str, stream: str, row_count: int) -> None:
         """Say how many rows are written, now and then."""
-        if row_count - self._told >= _REPORT_EVERY_ROWS:
-            self._told = row_count
+        waited_s = time.monotonic() - self._told_at
+        if row_count - self._told >= _REPORT_EVERY_ROWS or waited_s >= _REPORT_EVERY_S:
+            self._told, self._told_at = row_count, time.monotonic()
             err.print(f"{connection}.{stream}: {row_count:,} rows so far", markup=False)
 
     def job(self, connection: str, job: Job, *, joined: bool) -> None:
@@ -70,7 +73,7 @@ class Progress:
         """Say what became of a stream."""
         from lavra.landing.schema_changes import change_text  # noqa: PLC0415 - PyArrow is slow
 
-        self._told = 0
+        self._told, self._told_at = 0, time.monotonic()
         name = f"{result.connection}.{result.stream}"
         if result.error:
             err.print(f"{name}: FAILED: {result.error}", markup=False, soft_wrap=True)
