@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from lavra.settings import Settings
 
+COMMIT_TRIES = 200
+
 
 class Lake:
     """One lake as the modeling layer sees it; nothing is opened before it is asked for."""
@@ -68,6 +70,10 @@ class Lake:
         """Return a DuckDB connection with the lake attached."""
         connection = connect_duckdb(self.storage)
         attach_lake(connection, self.catalog, self.storage)
+        # A stream commits every second, and a large commit that comes second begins again: ten
+        # times was not always enough. Growing waits would only give the stream more chances.
+        connection.execute(f"SET GLOBAL ducklake_max_retry_count = {COMMIT_TRIES}")
+        connection.execute("SET GLOBAL ducklake_retry_backoff = 1")
         return connection
 
 
