@@ -68,6 +68,19 @@ module "catalog" {
   tier                = var.catalog.tier
 }
 
+module "ingestion" {
+  source = "../modules/ingestion"
+  count  = var.airbyte == null ? 0 : 1
+
+  airbyte    = var.airbyte
+  bucket     = module.lake.bucket
+  drivers    = { worker = module.identity.emails.worker }
+  labels     = local.labels
+  name       = var.name
+  project_id = module.apis.project_id
+  region     = var.region
+}
+
 module "jobs" {
   source   = "../modules/worker"
   for_each = var.images.job == null ? {} : var.jobs
@@ -82,8 +95,9 @@ module "jobs" {
   project_id      = module.apis.project_id
   region          = var.region
   resources       = each.value.resources
-  secrets         = each.value.reads_sources ? var.sources.secrets : {}
+  secrets         = each.value.reads_sources ? merge(var.sources.secrets, local.airbyte.secrets) : {}
   service_account = module.identity.emails.worker
+  settings        = each.value.reads_sources ? local.airbyte.settings : {}
   sources         = each.value.reads_sources ? var.sources.environment : {}
   timeout_s       = each.value.timeout_s
   vpc             = module.network.vpc
@@ -183,5 +197,9 @@ module "monitoring" {
 }
 
 locals {
+  airbyte = {
+    secrets  = merge([for ingestion in module.ingestion : ingestion.secrets]...)
+    settings = merge([for ingestion in module.ingestion : ingestion.settings]...)
+  }
   labels = merge({ lake = var.name }, var.labels)
 }

@@ -1,3 +1,8 @@
+output "airbyte_account" {
+  description = "The account for which Airbyte's HMAC key is made. Null without Airbyte."
+  value       = one(module.ingestion[*].account)
+}
+
 output "catalog_credentials" {
   description = "What infra/bin/catalog_credentials.py asks for."
   value       = module.catalog.credentials

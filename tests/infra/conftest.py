@@ -23,6 +23,7 @@ MINIMUM_VERSION = (1, 11)
 PROJECT = "acme-lake"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 VARIABLES = f"""
+airbyte    = {{ client_id = "application", workspace_id = "workspace" }}
 alerts     = {{ emails = ["oncall@example.com"] }}
 events     = {{ project_number = "123" }}
 github     = {{ project_number = "123", repository = "acme/lake", repository_id = "456" }}

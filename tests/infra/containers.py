@@ -24,7 +24,7 @@ BASE = "localhost/lavra-test/python:3.11"
 CERTIFICATES = "/etc/ssl/certs:/etc/ssl/certs:ro"
 # The base has what python:3.11-slim has: `python`, and a pip that may install.
 PREPARE = "ln -sf python3 /usr/bin/python; rm -f /usr/lib/python3*/EXTERNALLY-MANAGED"
-PACKAGES = "ca-certificates,python3-minimal,python3-pip,python3-venv"
+PACKAGES = "ca-certificates,netbase,python3-minimal,python3-pip,python3-venv,tzdata"
 # A namespace of mounts: the image's root read-only, its volumes over it; then the image's user.
 START = """
 set -e

@@ -2,7 +2,8 @@
 module "stack" {
   source = "../../stack"
 
-  alerts = var.alerts
+  airbyte = var.airbyte
+  alerts  = var.alerts
   catalog = {
     backup = { retained = 7 }
     tier   = "db-f1-micro"

@@ -1,3 +1,8 @@
+output "airbyte_account" {
+  description = "The account for which Airbyte's HMAC key is made. Null without Airbyte."
+  value       = module.stack.airbyte_account
+}
+
 output "catalog_credentials" {
   description = "What infra/bin/catalog_credentials.py asks for."
   value       = module.stack.catalog_credentials

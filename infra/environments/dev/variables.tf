@@ -1,3 +1,13 @@
+variable "airbyte" {
+  description = "A real Airbyte that lands in the lake; module ingestion tells of each value. Null: Lavra lands by itself."
+  type = object({
+    client_id    = string
+    url          = optional(string, "https://api.airbyte.com/v1")
+    workspace_id = string
+  })
+  default = null
+}
+
 variable "alerts" {
   description = "Who is told when something fails (`emails`), and the project's monthly `budget`; module monitoring tells of each value. Null: nobody is told."
   type = object({

@@ -2,7 +2,8 @@
 module "stack" {
   source = "../../stack"
 
-  alerts = var.alerts
+  airbyte = var.airbyte
+  alerts  = var.alerts
   catalog = {
     backup            = { recovery_days = 7, retained = 30 }
     disk              = { initial_gb = 20, max_gb = 500 }
