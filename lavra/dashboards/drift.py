@@ -67,6 +67,11 @@ def changes(state: State) -> list[Change]:
             Change(kind, before["title"], field, _short(old), _short(new))
             for field, old, new in _differences("", before, after)
         ]
+    found += [
+        Change("chart", after["title"], "new", "", "")
+        for key, after in state.now.items()
+        if key.startswith("new_charts ")
+    ]
     return found
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import ValidationError
 
-from lavra.dashboards import whole_steps
 from lavra.dashboards.chart_types import GRAINS, ChartCompiler
+from lavra.dashboards.conditions import NoForm, conditions
 from lavra.dashboards.export_new import (
     TYPES,
     is_noise,
@@ -19,6 +19,7 @@ from lavra.dashboards.export_new import (
     of_its_mode,
     unnamed_metrics,
     with_named_metrics,
+    without_matrix,
 )
 from lavra.dashboards.form import ASSETS, Assets, Chart, Dashboard, Filter, Row, Text, in_language
 from lavra.dashboards.freshness import PREFIX
@@ -48,10 +49,6 @@ class Exported:
     notes: list[str] = field(default_factory=list)
 
 
-class _NoForm(Exception):
-    """An edit has no counterpart in our form."""
-
-
 def export(
     state: State, assets: Assets, gold: Gold, locale: str, time_zone: str = "UTC"
 ) -> Exported:
@@ -76,6 +73,8 @@ def export(
         _one(out, state, key, assets.files["charts", name], chart, exporter.chart)
     for slug, dashboard in assets.dashboards.items():
         key = f"dashboards {dashboard_uuid(slug)}"
+        if key in state.now and (new := _unplaced(state, key, exporter)):
+            state = replace(state, now=state.now | {key: state.now[key] | {"unplaced": new}})
         _one(out, state, key, assets.files["dashboards", slug], dashboard, exporter.dashboard)
     out.notes += [
         f"dataset {now['title']}: its columns and metrics come from the models; edit those"
@@ -83,6 +82,18 @@ def export(
         if key.startswith("datasets ") and now != state.imported.get(key)
     ]
     return out
+
+
+def _unplaced(state: State, board: str, exporter: _Exporter) -> list[str]:
+    """Return the new charts of a dashboard whose layout was not saved since: "Save as" does so."""
+    placed = str(state.now[board]["position"])
+    return [
+        uuid
+        for key, now in state.now.items()
+        if (uuid := key.removeprefix("new_charts ")) in exporter.charts
+        and board.removeprefix("dashboards ") in now.get("dashboards", ())
+        and uuid not in placed
+    ]
 
 
 def _one(  # noqa: PLR0917 - private, called twice
@@ -96,7 +107,7 @@ def _one(  # noqa: PLR0917 - private, called twice
     elif now != imported:
         try:
             new = read(old, imported, now)
-        except (_NoForm, ValidationError) as error:
+        except (NoForm, ValidationError) as error:
             out.notes.append(f"{file}: cannot be written in our form: {error}")
             return
         if new != old:
@@ -107,7 +118,7 @@ def _new_chart(out: Exported, exporter: _Exporter, uuid: str, now: dict[str, Any
     """Write a chart that somebody made and put on one of our dashboards."""
     try:
         chart = exporter.new_chart(now)
-    except (_NoForm, ValidationError) as error:
+    except (NoForm, ValidationError) as error:
         out.notes.append(f"new chart {now['title']}: cannot be written in our form: {error}")
         return
     name = name_of(now["title"], exporter.charts.values())
@@ -124,7 +135,7 @@ def to_yaml(form: Chart | Dashboard) -> str:
     """Write a chart or dashboard as a person would: no defaults, short lists on one line."""
     plain = form.model_dump(exclude_defaults=True, mode="json")
     return yaml.safe_dump(
-        plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
+        plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=160
     )
 
 
@@ -141,7 +152,7 @@ class _Exporter:
     def chart(self, old: Chart, imported: dict[str, Any], now: dict[str, Any]) -> Chart:
         """Return the chart with the edits; what our fields cannot say goes to ``options``."""
         if now["viz_type"] != imported["viz_type"]:
-            raise _NoForm(f"its type became {now['viz_type']}; set `type` in the file")
+            raise NoForm(f"its type became {now['viz_type']}; set `type` in the file")
         fields = old.model_dump(exclude_defaults=True)
         table = self.gold.find(old.dataset)
         if now["dataset"] != imported["dataset"]:
@@ -149,13 +160,14 @@ class _Exporter:
             if table is not None:
                 fields["dataset"] = self._short_name(table)
         if table is None:
-            raise _NoForm("its dataset is none of ours")
+            raise NoForm("its dataset is none of ours")
         self._texts(fields, imported, now)
-        before, after = imported["params"], now["params"]
+        before, after = imported["params"], without_matrix(now["params"])
         edited = {
             name: after.get(name)
             for name in before.keys() | after.keys()
             if before.get(name) != after.get(name) and (before.get(name) or after.get(name))
+            if name in before or not is_noise(name, after.get(name))
         }
         options = old.options | {
             name: value
@@ -164,7 +176,7 @@ class _Exporter:
         }
         fields["options"] = options
         new = Chart.model_validate(fields)
-        written = ChartCompiler(new, table, self.locale, self.time_zone).params()
+        written = self._params(new, table)
         missed = {
             name: value
             for name, value in edited.items()
@@ -179,14 +191,14 @@ class _Exporter:
         """Return a chart that was made in the editor, without what the editor adds of itself."""
         table = self.tables.get(now["dataset"])
         if table is None:
-            raise _NoForm("its dataset is none of ours")
+            raise NoForm("its dataset is none of ours")
         if now["viz_type"] not in TYPES:
-            raise _NoForm(f"there is no form of {now['viz_type']}")
-        params = with_named_metrics(now["params"], table)
+            raise NoForm(f"there is no form of {now['viz_type']}")
+        params = with_named_metrics(without_matrix(now["params"]), table)
         if now["viz_type"] == "table":
             params = of_its_mode(params)
         if unnamed := unnamed_metrics(params):
-            raise _NoForm(
+            raise NoForm(
                 f"{', '.join(unnamed)} is no metric of {table.full_name}; "
                 "define it in metrics.yaml and choose it there"
             )
@@ -197,9 +209,17 @@ class _Exporter:
         told = {name: value for name, value in params.items() if not is_noise(name, value)}
         rest = {n: v for n, v in told.items() if not self._read_param(fields, "", n, v)}
         made = Chart.model_validate(fields)
-        written = ChartCompiler(made, table, self.locale, self.time_zone).params()
+        usual = made.model_copy(update={"format": None})
+        if self._params(usual, table) == self._params(made, table) | {
+            name: told[name] for name in _FORMATS if name in told
+        }:
+            made = usual
+        written = self._params(made, table)
         options = {name: value for name, value in rest.items() if written.get(name) != value}
         return made.model_copy(update={"options": options})
+
+    def _params(self, chart: Chart, table: GoldTable) -> dict[str, Any]:
+        return ChartCompiler(chart, table, self.locale, self.time_zone).params()
 
     def _texts(self, fields: dict[str, Any], imported: dict[str, Any], now: dict[str, Any]) -> None:
         for name in ("title", "description"):
@@ -232,7 +252,7 @@ class _Exporter:
             pairs = [json.loads(item) for item in value or ()]
             fields["sort"] = [column if rising else f"-{column}" for column, rising in pairs]
         elif name == "adhoc_filters":
-            fields["where"], fields["period"] = _conditions(value or ())
+            fields["where"], fields["period"] = conditions(value or ())
         elif name == "orientation":
             fields["horizontal"] = value == "horizontal"
         elif name in {"all_columns", "row_limit", "compare_lag"} and value:
@@ -252,6 +272,8 @@ class _Exporter:
         fields["color_scheme"] = metadata.get("color_scheme") or old.color_scheme
         if now["position"] != imported["position"]:
             fields |= self._layout(old, now["position"])
+        last = (fields["tabs"][-1] if fields["tabs"] else fields)["rows"]
+        last += [{"charts": {self.charts[new]: 6}} for new in now.get("unplaced", ())]
         key = "native_filter_configuration"
         if metadata.get(key) != before.get(key):
             known = {f"NATIVE_FILTER-{n}": item for n, item in enumerate(old.filters, start=1)}
@@ -277,7 +299,7 @@ class _Exporter:
             elif kind == "ROW" and not tabs:
                 rows += self._row(position[block], texts, position)
             else:
-                raise _NoForm(f"its layout has a {kind.lower()}" + " after tabs" * bool(tabs))
+                raise NoForm(f"its layout has a {kind.lower()}" + " after tabs" * bool(tabs))
         return {"rows": rows, "tabs": tabs}
 
     def _tab(
@@ -287,7 +309,7 @@ class _Exporter:
         rows = []
         for name in tab["children"]:
             if position[name]["type"] != "ROW":
-                raise _NoForm(f"a tab of its layout has a {position[name]['type'].lower()}")
+                raise NoForm(f"a tab of its layout has a {position[name]['type'].lower()}")
             rows += self._row(position[name], texts, position)
         kept: Text = old.tabs[number].title if number < len(old.tabs) else ""
         shown = tab["meta"].get("text") or tab["meta"].get("defaultText") or f"Tab {number + 1}"
@@ -309,7 +331,7 @@ class _Exporter:
                 same = in_language(kept, self.locale) == meta["code"]
                 rows.append({"text": kept if same else self._text(kept, meta["code"])})
             elif child["type"] != "CHART" or meta.get("uuid") not in self.charts:
-                raise _NoForm(f"its layout has a {child['type'].lower()} that is none of ours")
+                raise NoForm(f"its layout has a {child['type'].lower()} that is none of ours")
             else:
                 charts[self.charts[meta["uuid"]]] = meta["width"]
         if charts:
@@ -320,7 +342,7 @@ class _Exporter:
 
     def _filter(self, item: dict[str, Any], old: Filter | None) -> dict[str, Any]:
         if item["filterType"] not in _FILTERS:
-            raise _NoForm(f"a filter is a {item['filterType']}")
+            raise NoForm(f"a filter is a {item['filterType']}")
         kind = _FILTERS[item["filterType"]]
         target = (item.get("targets") or [{}])[0]
         found: dict[str, Any] = {"name": self._text(old.name if old else "", item["name"])}
@@ -328,7 +350,7 @@ class _Exporter:
         if "dataset" in target:
             table = self.tables.get(target["dataset"])
             if table is None:
-                raise _NoForm(f"the filter {item['name']} reads a dataset that is none of ours")
+                raise NoForm(f"the filter {item['name']} reads a dataset that is none of ours")
             found["dataset"] = self._short_name(table)
         if target.get("column"):
             found["column"] = target["column"]["name"]
@@ -348,40 +370,3 @@ def _texts_of(old: Dashboard) -> dict[str, Text]:
     # The first row is the compiler's own, about how fresh the data is.
     rows = enumerate((row for _, row in old.places), start=2)
     return {f"MARKDOWN-{number}": row.text for number, row in rows if row.text}
-
-
-def _conditions(filters: Any) -> tuple[list[str], str]:
-    """Return the SQL conditions and the period among a chart's filters."""
-    where, period = [], "No filter"
-    for item in filters:
-        if item.get("operator") == "TEMPORAL_RANGE":
-            period = item.get("comparator") or period
-        elif item.get("expressionType") == "SQL" and item.get("clause") == "WHERE":
-            if not whole_steps.is_condition(item["sqlExpression"]):
-                where.append(item["sqlExpression"])
-        elif item.get("clause") == "WHERE" and item.get("subject"):
-            where.append(_condition(item))
-        else:
-            raise _NoForm("a filter over a metric has no form; write it as an option")
-    return where, period
-
-
-def _condition(item: dict[str, Any]) -> str:
-    column, operator, value = item["subject"], item["operator"], item.get("comparator")
-    if operator in {"IS NULL", "IS NOT NULL"}:
-        return f"{column} {operator.lower()}"
-    if operator in {"IN", "NOT IN"}:
-        return f"{column} {operator.lower()} ({', '.join(map(_literal, value or ()))})"
-    if operator == "==":
-        operator = "="
-    elif operator == "!=":
-        operator = "<>"
-    if operator not in {"=", "<>", "<", ">", "<=", ">=", "LIKE", "ILIKE"}:
-        raise _NoForm(f"a condition with {operator}")
-    return f"{column} {operator.lower()} {_literal(value)}"
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, (int, float)):
-        return str(value)
-    return "'" + str(value).replace("'", "''") + "'"

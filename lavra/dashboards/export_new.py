@@ -33,7 +33,11 @@ _EDITOR_DEFAULTS: dict[str, Any] = {
     "allow_render_html": True, "comparison_color_scheme": "Green", "date_format": "smart_date",
     "show_legend": True, "legendType": "scroll", "legendOrientation": "top", "legendMargin": None,
     "order_desc": True, "query_mode": "aggregate", "granularity_sqla": None,
-    "color_scheme": "supersetColors", "viz_type": None,
+    "color_scheme": "supersetColors", "viz_type": None, "xAxisForceCategorical": False,
+    "group_others_when_limit_reached": False, "sort_series_ascending": False,
+    "time_shift_color": True, "color_by_primary_axis": False, "x_axis_number_format": "~g",
+    "xAxisLabelRotation": 0, "force_max_interval": False, "showTooltipTotal": True,
+    "showTooltipPercentage": False, "echart_options": "{}",
 }  # fmt: skip
 _ELSEWHERE = ("viz_type", "color_scheme", "x_axis_sort_asc", "x_axis_sort_series",
               "x_axis_sort_series_ascending", "temporal_columns_lookup")  # fmt: skip
@@ -55,7 +59,16 @@ def is_noise(name: str, value: Any) -> bool:
     """Whether a parameter says nothing that a person decided."""
     if name in _ELSEWHERE or value is None or value in ("", [], {}):
         return True
+    if name == "x_axis_title_margin" and value == 0:
+        return True
     return name in _EDITOR_DEFAULTS and _EDITOR_DEFAULTS[name] == value
+
+
+def without_matrix(params: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters without the settings of a matrix of charts that is not switched on."""
+    if params.get("matrixify_enable"):
+        return params
+    return {name: value for name, value in params.items() if not name.startswith("matrixify_")}
 
 
 def with_named_metrics(params: dict[str, Any], table: GoldTable) -> dict[str, Any]:

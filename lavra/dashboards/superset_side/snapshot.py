@@ -41,6 +41,7 @@ def placed_on(owned: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
     dashboards = db.session.query(Dashboard).filter(Dashboard.uuid.in_(owned["dashboards"]))
     return {
         f"new_charts {chart.uuid}": _chart(chart)
+        | {"dashboards": [str(board.uuid) for board in chart.dashboards]}
         for dashboard in dashboards
         for chart in dashboard.slices
         if str(chart.uuid) not in owned["charts"]

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from lavra.dashboards.bundle import BundleCompiler
-from lavra.dashboards.drift import State
+from lavra.dashboards.drift import State, changes
 from lavra.dashboards.export import Exported, export, to_yaml
 from lavra.dashboards.form import Assets, Chart, Dashboard, load_assets, parse
 from lavra.dashboards.gold import Column, Gold, GoldTable
@@ -212,6 +212,26 @@ def _with_new_chart(
     position["CHART-ui"] = {"id": "CHART-ui", "type": "CHART", "children": [], "meta": meta}
     position["ROW-2"]["children"].append("CHART-ui")
     return now
+
+
+def test_a_chart_saved_as_another_stands_below_the_others(
+    loaded: tuple[Assets, Gold], imported: dict[str, dict[str, Any]]
+) -> None:
+    now = deepcopy(imported)
+    # What "Save as" writes: the chart is the dashboard's, whose layout nobody saved.
+    noise = {"matrixify_enable": False, "matrixify_topn_value_rows": 10, "echart_options": "{}"}
+    now["new_charts 1-2-3"] = now[CHART_KEY] | {
+        "title": "A copy", "params": now[CHART_KEY]["params"] | noise,
+        "dashboards": [dashboard_uuid("shop")],
+    }  # fmt: skip
+    done = run(loaded, imported, now)
+    copy = parse(done.files[Path("superset/assets/charts/a_copy.yaml")], Chart)
+    assert copy.options == {}
+    assert copy.format is None
+    rows = parse(done.files[Path(BOARD)], Dashboard).rows
+    assert rows[-1].charts == {"a_copy": 6}
+    assert rows[:-1] == loaded[0].dashboards["shop"].rows
+    assert [change.field for change in changes(State(imported, now, None))] == ["new"]
 
 
 def test_a_chart_made_in_the_editor_and_put_on_a_dashboard(

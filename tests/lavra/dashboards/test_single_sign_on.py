@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from lavra.dashboards import superset
 from lavra.dashboards.client import SupersetClient
+from tests.browser import keep, open_browser, open_dashboard
 from tests.conftest import free_port
 from tests.lavra.dashboards.conftest import RunningSuperset, serving_superset
 from tests.oidc_provider import CLIENT_ID, CLIENT_SECRET, Provider, running_provider
@@ -139,3 +140,25 @@ def test_the_command_line_still_works_with_its_password(
     credentials = superset.admin_credentials(running_superset.settings)
     with SupersetClient(sign_on, credentials) as client:
         assert client.dashboards()
+
+
+@pytest.mark.soak
+@pytest.mark.browser
+def test_a_person_logs_in_by_the_provider_and_sees_the_dashboard(
+    sign_on: str, provider: Provider
+) -> None:
+    provider.person = ANA | {"sub": "2", "email": "bia@example.com", "given_name": "Bia"}
+    with open_browser(width=1280, height=800) as page:
+        page.goto(f"{sign_on}/superset/dashboard/commerce/")
+        # The page sends whoever is not logged in to the login, and from there back to itself.
+        page.get_by_text("Sign in with Sso").click()
+        page.wait_for_url(f"{sign_on}/superset/dashboard/commerce/**")
+        answers = open_dashboard(page, sign_on, "commerce", charts=13)
+        keep(page, "single_sign_on")
+        assert answers.without_rows == []
+        # A viewer has no place to write SQL.
+        assert page.get_by_text("Dashboards").count() > 0
+        assert page.get_by_text("SQL Lab").count() == 0
+        refused = page.goto(f"{sign_on}/sqllab/")
+        assert refused is not None
+        assert refused.status == 403
