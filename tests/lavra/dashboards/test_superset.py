@@ -82,10 +82,12 @@ def test_the_access_log_is_shown_to_those_with_the_right_alone(
         queries = admin.chart_data(charts["Who asks how much"])["data"]
         assert ("admin", "superset") in {(row["caller"], row["kind"]) for row in queries}
     with _person(running_superset, "Auditor") as auditor:
-        assert {d["slug"] for d in auditor.dashboards()} == {"access", "commerce"}
+        assert {d["slug"] for d in auditor.dashboards()} >= {"access", "commerce"}
         assert all(item.is_good for item in auditor.check({"access"}))
     with _person(running_superset, "Viewer") as viewer:
-        assert {d["slug"] for d in viewer.dashboards()} == {"commerce"}
+        seen = {d["slug"] for d in viewer.dashboards()}
+        assert "commerce" in seen
+        assert "access" not in seen
         with pytest.raises(DashboardError):
             viewer.charts_of("access")
         # Superset would ask; it is the service that refuses.
