@@ -247,8 +247,8 @@ class StreamLanding:
             for field in changes.rows.schema
             if field.name not in META.names
         }
-        columns = self._columns.get(changes.table) or self._describe(changes.table)
         try:
+            columns = self._columns.get(changes.table) or self._describe(changes.table)
             if not columns:
                 columns = create_table(self._connection, self._stream, changes.table, wanted)
             for name, kind in wanted.items():
