@@ -25,6 +25,7 @@ select %s, work_order_id, aircraft_id, station_code,
     (select min(technician_id) from technicians), 'inspection', 5, 'freshness', 0.1, now()
 from work_orders order by work_order_id limit 1
 """
+_WITHDRAW = "delete from maintenance_events where event_id < 0"
 _FIRST_ID = -1_000_000_000  # below those that the generator counts up
 _POLL_S = 0.02
 
@@ -47,6 +48,7 @@ def measure(source: str, service: str, events: int, timeout_s: float) -> list[fl
         httpx.Client(base_url=service, timeout=30, trust_env=False) as client,
     ):
         try:
+            connection.execute(_WITHDRAW)  # what a run that was killed left
             for number in range(events):
                 event = _FIRST_ID + number
                 sql = f"select count(*) from gold_aviation.live_events where event_id = {event}"
@@ -58,7 +60,7 @@ def measure(source: str, service: str, events: int, timeout_s: float) -> list[fl
                     time.sleep(_POLL_S)
                 took.append(time.monotonic() - began)
         finally:
-            connection.execute("delete from maintenance_events where event_id < 0")
+            connection.execute(_WITHDRAW)
     return took
 
 
