@@ -21,9 +21,30 @@ def register(app: typer.Typer) -> None:
         name="stream", help="Follow sources' changes, as airbyte/streams/ declares them.",
         no_args_is_help=True,
     )  # fmt: skip
+    group.command("lint")(lint)
     group.command("status")(status)
     group.command("teardown")(teardown)
     app.add_typer(group)
+
+
+def lint(streams: Names = None) -> None:
+    """Check the streams' files, offline. Exits with 1 if something is wrong."""
+    from lavra.errors import ConfigurationError  # noqa: PLC0415
+    from lavra.settings import load_settings  # noqa: PLC0415
+    from lavra.streams.declarations import STREAMS, load_streams  # noqa: PLC0415
+
+    project = load_settings().project
+    names = streams or [path.stem for path in sorted((project / STREAMS).glob("*.yaml"))]
+    failed = False
+    for name in names:
+        try:
+            load_streams(project, [name])
+        except ConfigurationError as error:
+            failed = True
+            out.print(str(error), soft_wrap=True, markup=False)
+    if failed:
+        raise typer.Exit(1)
+    out.print("All streams are well formed.")
 
 
 def status(streams: Names = None, as_json: AsJson = False) -> None:
