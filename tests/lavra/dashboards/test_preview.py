@@ -33,8 +33,9 @@ def _release(lake: Lake, gold: Gold, environment: str) -> None:
             lake.duck.execute(f"create table lake.dev.{table.name} ({columns})")
     held = {table.name: f"dev.{table.name}" for table in gold.tables.values()}
     held |= {name: f"gold_commerce.{name}" for name in GOLD} | {"fct_orders": "dev.fct_orders"}
+    schemas = {table.name: table.schema for table in gold.tables.values()}
     tables = [
-        EnvironmentTable(f"gold_commerce.{name}", "gold_commerce", name, physical, reads={})
+        EnvironmentTable(f"{schemas[name]}.{name}", schemas[name], name, physical, reads={})
         for name, physical in held.items()
     ]
     snapshot = lake.snapshot()
