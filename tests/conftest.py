@@ -66,15 +66,16 @@ def _initialise_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     initialise = LocalPostgres._initialise
 
     def copied(server: LocalPostgres) -> None:
-        if not template.exists() or server.data.exists():
+        if server.data.exists():
             initialise(server)
+        elif not template.exists():
+            initialise(server)
+            subprocess.run(["cp", "-a", str(server.data), str(template)], check=True)
         else:
             server.data.mkdir(mode=0o700)
             if server._system_user:
                 server._open_to_system_user()
             subprocess.run(["cp", "-a", f"{template}/.", str(server.data)], check=True)
-        if not template.exists():
-            subprocess.run(["cp", "-a", str(server.data), str(template)], check=True)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LocalPostgres, "_initialise", copied)
