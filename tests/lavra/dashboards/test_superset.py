@@ -97,7 +97,7 @@ def test_the_access_log_is_shown_to_those_with_the_right_alone(
 
 def test_an_event_of_nobody_takes_no_session_away(running_superset: RunningSuperset) -> None:
     """The login page's last event may be answered after the login."""
-    with httpx.Client(base_url=running_superset.url, trust_env=False) as browser:
+    with httpx.Client(base_url=running_superset.url, timeout=120, trust_env=False) as browser:
         page = browser.get("/login/?next=/superset/log/")
         event = browser.post("/superset/log/?explode=events", data={"events": "[]"})
     # Whoever were sent on to the login page would get nobody's session from there.
