@@ -24,7 +24,10 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 def tls_proxy(context: ssl.SSLContext, port: int, server_port: int) -> Iterator[None]:
     """Listen on ``port`` of loopback, speak TLS, pass on to ``server_port``; refuse plaintext."""
 
+    writers: list[asyncio.StreamWriter] = []
+
     async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         try:
             request = await reader.readexactly(8)
             if request == GSS_REQUEST:
@@ -40,6 +43,7 @@ def tls_proxy(context: ssl.SSLContext, port: int, server_port: int) -> Iterator[
             writer.close()
             return
         to_server = await asyncio.open_connection("127.0.0.1", server_port)
+        writers.append(to_server[1])
         await asyncio.gather(_copy(reader, to_server[1]), _copy(to_server[0], writer))
 
     loop = asyncio.new_event_loop()
@@ -53,6 +57,10 @@ def tls_proxy(context: ssl.SSLContext, port: int, server_port: int) -> Iterator[
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)  # the loop closes what was aborted in its next round
+        await asyncio.sleep(0)
 
     try:
         yield

@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from benchmarks import serving
 from benchmarks.data.tpch import DASHBOARD, qualified
 from benchmarks.peers.in_process import best_times, datafusion_run, duckdb_run
 
 
+@pytest.mark.soak
 def test_it_measures_against_an_engine_in_process() -> None:
     small = ["--scale", "0.002", "--repeat", "1", "--clients", "--peers", "DuckDB"]
     ratios = serving.main(small)

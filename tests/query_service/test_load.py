@@ -270,7 +270,7 @@ def release_every_second(lake: Lake, load: Load, url: str, stop: threading.Event
 
 
 @pytest.mark.parametrize(
-    ("clients", "queries"), [(12, 40), pytest.param(64, 1000, marks=pytest.mark.soak)]
+    ("clients", "queries"), [(12, 24), pytest.param(64, 1000, marks=pytest.mark.soak)]
 )
 @pytest.mark.timeout(1200)
 def test_mixed_load(tmp_path: Path, clients: int, queries: int) -> None:

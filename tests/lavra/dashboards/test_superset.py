@@ -122,7 +122,6 @@ def test_bootstrap_says_what_it_did_and_skips_it_next_time(
 def test_a_person_sees_every_tile_and_filters_them(running_superset: RunningSuperset) -> None:
     credentials = superset.admin_credentials(running_superset.settings)
     with open_browser(width=1280, height=800) as page:
-        page.clock.install()
         log_in(page, running_superset.url, credentials.username, credentials.password)
         answers = open_dashboard(page, running_superset.url, "commerce", charts=TILES)
         picture = keep(page, "commerce")
@@ -149,7 +148,17 @@ def test_a_person_sees_every_tile_and_filters_them(running_superset: RunningSupe
         # How fresh it is depends on no filter; other tiles ask only how far their data goes.
         assert not any("audits_passed" in query for query in filtered())
 
-        # A click on a bar filters the other tiles: of Rio's orders there is one status.
+
+@pytest.mark.soak
+@pytest.mark.browser
+def test_a_click_filters_and_it_asks_again_by_itself(running_superset: RunningSuperset) -> None:
+    credentials = superset.admin_credentials(running_superset.settings)
+    with open_browser(width=1280, height=800) as page:
+        page.clock.install()
+        log_in(page, running_superset.url, credentials.username, credentials.password)
+        answers = open_dashboard(page, running_superset.url, "commerce", charts=TILES)
+
+        # A click on a bar filters the other tiles.
         bars = page.locator(".dashboard-component-chart-holder", has_text="Orders by status")
         bars.scroll_into_view_if_needed()
         wait_for(page, lambda: not page.query_selector(".loading, .ant-spin"), times=6)

@@ -111,7 +111,8 @@ def test_expiry_leaves_what_a_release_needs(stream_lake: StreamLake) -> None:
             land(1000 + 700 * round_, 10 if round_ % 2 else 700)
         kept = snapshots()
         assert released in kept
-        assert len(kept) < 20
+        # Of what came after it many are gone; how many depends on the time that each round took.
+        assert len(kept) < 0.8 * kept[-1]
         counted = lake.rows(
             f"select count(*), sum(id) from lake.landing_expiry.numbers at (version => {released})"
         )
