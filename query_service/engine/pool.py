@@ -48,6 +48,7 @@ LAST_RETRY_S = 30.0
 @dataclass(eq=False)
 class _Worker:
     pid: int
+    zygote: int | None
     connection: EngineConnection
     base_bytes: int = 0
     busy: bool = False
@@ -160,7 +161,8 @@ class ProcessPool:
                 await self._freed.wait()
             worker = self._idle.pop()
             worker.busy = True
-            if not worker.connection.ended:
+            # With its parent it is about to die, though its connection may not say so yet.
+            if not worker.connection.ended and worker.zygote == self._zygote.pid:
                 return worker
             self._replace(worker)  # somebody killed it while it was idle
 
@@ -246,7 +248,7 @@ class ProcessPool:
         try:
             for end in (ours, theirs):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
-            pid = await self._zygote.fork(theirs)
+            pid, zygote = await self._zygote.fork(theirs)
             _, connection = await asyncio.get_running_loop().create_unix_connection(
                 EngineConnection, sock=ours
             )
@@ -255,7 +257,7 @@ class ProcessPool:
             raise
         finally:
             theirs.close()
-        worker = _Worker(pid, connection)
+        worker = _Worker(pid, zygote, connection)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 ready = isinstance(await connection.next(), Ready)

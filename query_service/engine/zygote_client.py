@@ -39,14 +39,15 @@ class ZygoteClient:
         """The process id, or None while there is none."""
         return self._process.pid if self._process else None
 
-    async def fork(self, connection: socket.socket) -> int:
-        """Fork an engine that obeys ``connection``, and return its process id.
+    async def fork(self, connection: socket.socket) -> tuple[int, int | None]:
+        """Fork an engine that obeys ``connection``; return its process id and its parent's.
 
         Raises:
             ProcessError: there is no parent process and none can be started, or it ended.
         """
         descriptor = os.dup(connection.fileno())  # whatever the caller does with its own
-        return int(await self._finish(self._ask("fork", descriptor)))
+        answer = await self._finish(self._ask("fork", descriptor))
+        return int(answer), self.pid
 
     async def kill(self, pid: int) -> int:
         """Kill an engine, unless it is gone already, and return its exit status.
