@@ -27,7 +27,7 @@ WORKER_INGEST_LOCK = 0x1A57A_0004
 WORKER_MODELS_LOCK = 0x1A57A_0005
 """Held by the one worker that runs models when something arrived."""
 
-RECEIVER_LOCK = 0x1A57A_0004
+RECEIVER_LOCK = 0x1A57A_0006
 """Held by the receiver of events that acts on them."""
 
 

@@ -53,7 +53,8 @@ def register(app: typer.Typer) -> None:
             level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s"
         )
         catalog, metrics = open_catalog(settings), WorkerMetrics()
-        running = Worker(catalog, _parts(settings, catalog, metrics, set(only or ())))
+        parts = _parts(settings, catalog, metrics, set(only or ()))
+        running = Worker(catalog, parts, metrics.crashed)
         port = 0 if once else settings.worker_metrics_port
         with (
             stopping_on_signals(running),

@@ -57,6 +57,9 @@ class RetentionGuard:
                 except LavraError as error:
                     logger.debug("stream %s: its source cannot be asked: %s",
                                  self._stream.name, error)  # fmt: skip
+                except Exception:  # whatever it is, the source's disk must be watched on
+                    logger.exception("stream %s: what its source keeps is unknown",
+                                     self._stream.name)  # fmt: skip
 
         thread = threading.Thread(target=watch, name=f"retention-{self._stream.name}")
         thread.start()

@@ -13,6 +13,7 @@ from lavra.streams.retention import RetentionGuard
 from lavra.streams.runner import StreamRunner
 from lavra.streams.sources import open_source
 from lavra.streams.telemetry import StreamTelemetry
+from lavra.worker.crashes import keep_working
 
 if TYPE_CHECKING:
     from lavra.catalog import Catalog
@@ -93,9 +94,17 @@ class StreamsPart:
             self._catalog, self._storage, stream, connect, observe=observe, report=report
         )
         guard = RetentionGuard(stream, connect, observe=metrics.lag)
-        try:
+
+        def crashed(name: str, error: LavraError) -> None:
+            metrics.crashed(name)
+            report("failed", error)
+
+        def follow() -> None:
             with guard.watching():
                 runner.run(stopping, once=once)
+
+        try:
+            keep_working(f"stream-{stream.name}", follow, stopping, crashed, once=once)
             report("stopped", None)
         except LavraError as error:
             logger.error("stream %s: %s", stream.name, error)  # noqa: TRY400 - its words suffice

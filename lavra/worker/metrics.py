@@ -59,6 +59,10 @@ class WorkerMetrics:
             "lavra_stream_state", "1 for the state that the stream is in.", ("stream", "state"),
             registry=registry,
         )  # fmt: skip
+        self._crashes = Counter(
+            "lavra_worker_crashes", "Errors that nobody foresaw; the thread begins again.",
+            ("thread",), registry=registry,
+        )  # fmt: skip
         self._landings = Counter(
             "lavra_worker_landings", "Streams of connections that landed or failed.",
             ("connection", "result"), registry=registry,
@@ -87,6 +91,10 @@ class WorkerMetrics:
         """Note a stream's state."""
         for each in _STATES:
             self._state.labels(stream, each).set(each == state)
+
+    def crashed(self, thread: str) -> None:
+        """Count an error that nobody foresaw, in a thread of the worker."""
+        self._crashes.labels(thread).inc()
 
     def connection_landed(self, result: StreamResult) -> None:
         """Count what a connection landed."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from lavra.catalog.locks import advisory_lock
 from lavra.errors import CatalogError, CatalogUnavailable, LavraError
+from lavra.worker.crashes import keep_working
 
 if TYPE_CHECKING:
     import psycopg
@@ -51,10 +52,17 @@ class Worker:
     Args:
         catalog: Of the lake.
         parts: What this process does.
+        on_crash: Told of a part that an error nobody foresaw has ended, before it begins again.
     """
 
-    def __init__(self, catalog: Catalog, parts: Sequence[WorkerPart]) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        parts: Sequence[WorkerPart],
+        on_crash: Callable[[str], None] | None = None,
+    ) -> None:
         self._catalog, self._parts = catalog, parts
+        self._on_crash = on_crash
         self._failures: list[LavraError] = []
         self.stopping = threading.Event()
 
@@ -82,7 +90,7 @@ class Worker:
     ) -> None:
         threads = [
             threading.Thread(
-                target=self._keep, args=(part, on_wait), kwargs={"once": once}, name=part.name
+                target=self._run_part, args=(part, on_wait), kwargs={"once": once}, name=part.name
             )
             for part in parts
         ]
@@ -90,6 +98,21 @@ class Worker:
             thread.start()
         for thread in threads:
             thread.join()
+
+    def _run_part(
+        self, part: WorkerPart, on_wait: Callable[[str], None] | None, *, once: bool
+    ) -> None:
+        def keep() -> None:
+            self._keep(part, on_wait, once=once)
+
+        try:
+            keep_working(part.name, keep, self.stopping, self._crashed, once=once)
+        except LavraError as error:
+            self._failures.append(error)
+
+    def _crashed(self, name: str, _error: LavraError) -> None:
+        if self._on_crash:
+            self._on_crash(name)
 
     def _keep(self, part: WorkerPart, on_wait: Callable[[str], None] | None, *, once: bool) -> None:
         """Run a part whenever its lock is to be had."""
@@ -115,7 +138,9 @@ class Worker:
 
         def work() -> None:
             try:
-                part.run(losing, once=once)
+                keep_working(
+                    part.name, lambda: part.run(losing, once=once), losing, self._crashed, once=once
+                )
             except LavraError as error:
                 logger.error("%s: %s", part.name, error)  # noqa: TRY400 - its words suffice
                 self._failures.append(error)

@@ -119,6 +119,13 @@ def test_the_lock_is_waited_for_and_the_waiter_is_told(catalog: Catalog) -> None
     assert len(waits) == 1
 
 
+def test_no_two_locks_are_one() -> None:
+    from lavra.catalog import locks
+
+    numbers = [value for name, value in vars(locks).items() if name.endswith("_LOCK")]
+    assert len(set(numbers)) == len(numbers) >= 5
+
+
 def test_waiting_for_the_lock_ends(catalog: Catalog) -> None:
     with (
         advisory_lock(catalog, 78),
