@@ -57,7 +57,8 @@ class Bench:
         self.catalog: Catalog = open_catalog(settings)
         self.storage: LakeStorage = open_storage(settings)
         declaration = StreamDeclaration.model_validate(
-            {"name": "bench", "description": "-", "owner": "-", "source": {"connector": "postgres"},
+            {"name": "bench", "description": "-", "owner": "-",
+             "source": {"connector": "postgres", "workload": "aviation"},
              "tables": ["public.orders", "public.probes"]}
         )  # fmt: skip
         self.runner = StreamRunner(

@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
     )  # fmt: skip
     group.command("lint")(lint)
+    group.command("schema")(schema)
     group.command("status")(status)
     group.command("teardown")(teardown)
     app.add_typer(group)
@@ -29,22 +30,23 @@ def register(app: typer.Typer) -> None:
 
 def lint(streams: Names = None) -> None:
     """Check the streams' files, offline. Exits with 1 if something is wrong."""
-    from lavra.errors import ConfigurationError  # noqa: PLC0415
     from lavra.settings import load_settings  # noqa: PLC0415
-    from lavra.streams.declarations import STREAMS, load_streams  # noqa: PLC0415
+    from lavra.streams import declarations  # noqa: PLC0415
 
-    project = load_settings().project
-    names = streams or [path.stem for path in sorted((project / STREAMS).glob("*.yaml"))]
-    failed = False
-    for name in names:
-        try:
-            load_streams(project, [name])
-        except ConfigurationError as error:
-            failed = True
-            out.print(str(error), soft_wrap=True, markup=False)
-    if failed:
+    problems = declarations.lint(load_settings().project, streams or ())
+    for problem in problems:
+        out.print(str(problem), soft_wrap=True, markup=False)
+    if problems:
         raise typer.Exit(1)
     out.print("All streams are well formed.")
+
+
+def schema() -> None:
+    """Write the JSON schema of streams, by which editors complete them."""
+    from lavra.settings import load_settings  # noqa: PLC0415
+    from lavra.streams.schema import write_schema  # noqa: PLC0415
+
+    out.print(str(write_schema(load_settings().project)), markup=False, soft_wrap=True)
 
 
 def status(streams: Names = None, as_json: AsJson = False) -> None:

@@ -147,14 +147,16 @@ class Stream(_Declared):
 class PostgresConfig(_Declared):
     """How to reach a Postgres source; the keys are Airbyte's."""
 
-    host: str
-    port: int = 5432
-    database: str
-    username: str
-    password: str = ""
-    schemas: tuple[str, ...] = ("public",)
-    ssl_mode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = (
-        "prefer"
+    host: str = Field(description="The server's name or address.")
+    port: int = Field(default=5432, description="Its port.")
+    database: str = Field(description="The database.")
+    username: str = Field(description="Who connects.")
+    password: str = Field(default="", description="The password: a reference, never the text.")
+    schemas: tuple[str, ...] = Field(
+        default=("public",), description="Where a stream without a `namespace` is looked for."
+    )
+    ssl_mode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = Field(
+        default="prefer", description="Whether the connection is encrypted, as libpq has it."
     )
 
 

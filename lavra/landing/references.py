@@ -7,7 +7,13 @@ from typing import Any
 
 from lavra.settings import referenced
 
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+REFERENCE_PATTERN = r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}"
+_REFERENCE = re.compile(REFERENCE_PATTERN)
+
+
+def refers(text: str) -> bool:
+    """Whether a text holds a reference, so that only a run knows what it is."""
+    return _REFERENCE.search(text) is not None
 
 
 def unset(value: Any) -> list[str]:

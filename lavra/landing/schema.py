@@ -1,14 +1,18 @@
 """The JSON schema of a connection's file, by which an editor completes and checks it.
 
 It is made from the same models as ``lavra ingest lint``; what those check in code and an editor
-should know too is said here in JSON schema's own words.
+should know too is said here in JSON schema's own words. Streams have theirs by the same means
+(:mod:`lavra.streams.schema`).
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 FILE = Path("airbyte") / "connection.schema.json"
 """Below the project; a connection names it in its first line (docs/ingestion.md)."""
@@ -42,23 +46,30 @@ def connection_schema() -> dict[str, Any]:
     """Return the JSON schema of ``airbyte/connections/<name>.yaml``."""
     from lavra.landing.connections import Connection  # noqa: PLC0415 - it uses this module
 
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "A connection of Lavra",
-    } | Connection.model_json_schema()
+    return schema_of(Connection, "A connection of Lavra")
 
 
-def schema_text() -> str:
-    """Return that schema as its file holds it."""
-    return json.dumps(connection_schema(), indent=2, ensure_ascii=False) + "\n"
+def schema_of(model: type[BaseModel], title: str) -> dict[str, Any]:
+    """Return the JSON schema of the files that a model describes."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title}
+    return head | model.model_json_schema() | head
+
+
+def as_text(schema: dict[str, Any]) -> str:
+    """Return a schema as its file holds it."""
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def write(schema: dict[str, Any], path: Path) -> Path:
+    """Write a schema to its place and return that."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(as_text(schema), "utf-8")
+    return path
 
 
 def write_schema(project: Path) -> Path:
-    """Write the schema into a project and return its path."""
-    path = project / FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(schema_text(), "utf-8")
-    return path
+    """Write the connections' schema into a project and return its path."""
+    return write(connection_schema(), project / FILE)
 
 
 def _needs(modes: list[str], properties: dict[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,9 @@ def streamed_workloads(settings: Settings) -> tuple[str, ...]:
             "follow.",
             remedy="docs/streams.md shows how to write one.",
         )
-    found = {s.source.workload for s in streams if unset(s.source.config) or not s.source.config}
+    found = {
+        s.source.workload for s in streams if unset(config := s.source.given_config()) or not config
+    }
     return tuple(sorted(name for name in found if name))
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from lavra.landing.schema import FILE as SCHEMA
-from lavra.landing.schema import schema_text
+from lavra.landing import schema as connections
 from lavra.scaffold import naming
 from lavra.scaffold.dashboard import dashboard_files
 from lavra.scaffold.layers import models_of
@@ -17,6 +16,7 @@ from lavra.scaffold.plan import TablePlan, plan_tables
 from lavra.scaffold.sources import sources_of
 from lavra.scaffold.templating import render
 from lavra.scaffold.unit_tests import unit_tests
+from lavra.streams import schema as streams
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def plan_project(
         ),
         "access/policy.yaml": render("access.yaml", title=naming.title(name)),
         **{source.path: source.yaml() for source in sources},
-        str(SCHEMA): schema_text(),
+        str(connections.FILE): connections.as_text(connections.connection_schema()),
+        str(streams.FILE): connections.as_text(streams.stream_schema()),
         "sqlmesh_project/config.py": render("config.py"),
         **{model.path: model.sql() for model in models},
         **{

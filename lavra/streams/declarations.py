@@ -6,11 +6,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from lavra.errors import ConfigurationError
-from lavra.landing.connections import Name
-from lavra.landing.yaml_file import load_yaml, validated
+from lavra.landing.connections import Name, PostgresConfig
+from lavra.landing.references import REFERENCE_PATTERN, refers
+from lavra.landing.yaml_file import load_yaml, misplaced, validated
 
 STREAMS = Path("airbyte") / "streams"
 MANUAL = "docs/streams.md"
@@ -22,18 +32,62 @@ class _Declared(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class StreamConfig(PostgresConfig):
+    """How to reach a stream's Postgres; any value may be, or hold, a reference."""
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _or_reference(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        return value if isinstance(value, str) and refers(value) else handler(value)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        schema = handler(core)
+        reference = {"type": "string", "pattern": REFERENCE_PATTERN}
+        for told in handler.resolve_ref_schema(schema)["properties"].values():
+            kind = {key: told.pop(key) for key in set(told) - {"title", "description", "default"}}
+            told["anyOf"] = [kind, reference]
+        return schema
+
+
 class StreamOrigin(_Declared):
     """Where a stream comes from."""
 
-    connector: Literal["postgres"] = Field(description="What kind of source it is.")
-    config: dict[str, Any] = Field(
-        default_factory=dict, description="How to reach it: the keys of a Postgres connection."
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["config"], "properties": {"config": {"type": "object"}}},
+                {"required": ["workload"], "properties": {"workload": {"type": "string"}}},
+            ]
+        }
     )
-    workload: Name | None = Field(
+
+    connector: Literal["postgres"] = Field(description="What kind of source it is.")
+    config: StreamConfig | None = Field(
+        default=None,
+        description="How to reach it: the keys of a Postgres connection. What differs between "
+        "machines, and every secret, is a reference: ${NAME} or ${NAME:-default}.",
+    )
+    workload: Literal["aviation"] | None = Field(
         default=None,
         description="A shipped workload that stands in, on this machine, as long as a reference "
         "of `config` that has no default is not set in the environment.",
     )
+
+    def given_config(self) -> dict[str, Any]:
+        """Return ``config`` as the file has it, references as they stand; empty without one."""
+        if self.config is None:
+            return {}
+        return self.config.model_dump(mode="json", exclude_unset=True, warnings=False)
+
+    @model_validator(mode="after")
+    def _reachable(self) -> StreamOrigin:
+        if self.config is None and self.workload is None:
+            msg = "it has neither a config nor a workload"
+            raise ValueError(msg)
+        return self
 
 
 class BatchLimits(_Declared):
@@ -57,8 +111,8 @@ class SlotLimits(_Declared):
     wal_limit_mb: int = Field(
         default=8192,
         ge=1,
-        description="Retained log, in MiB, above which a stream that starts drops its slot, to "
-        "save the source, and loads its tables anew.",
+        description="Retained log, in MiB, above which the slot is dropped, to save the source, "
+        "and the tables are loaded anew.",
     )
 
 
@@ -70,19 +124,25 @@ class StreamDeclaration(_Declared):
     owner: str = Field(min_length=1, description="Who answers for it.")
     source: StreamOrigin = Field(description="Where it comes from.")
     tables: tuple[_TableName, ...] = Field(
-        min_length=1, description="What is followed: schema.table."
+        min_length=1,
+        description="What is followed: schema.table.",
+        json_schema_extra={"uniqueItems": True},
     )
     batch: BatchLimits = Field(default_factory=BatchLimits, description="When a batch ends.")
-    slot: SlotLimits = Field(default_factory=SlotLimits, description="Limits of retained log.")
+    slot: SlotLimits = Field(
+        default_factory=SlotLimits, description="Limits of the log that the source keeps for us."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> StreamDeclaration:
         if twice := sorted({name for name in self.tables if self.tables.count(name) > 1}):
-            msg = f"tables: {', '.join(twice)} stands here twice"
-            raise ValueError(msg)
+            again = len(self.tables) - 1 - self.tables[::-1].index(twice[0])
+            raise misplaced(f"{', '.join(twice)} stands here twice", "tables", again)
         if self.slot.wal_limit_mb < self.slot.wal_alarm_mb:
-            msg = "slot: wal_limit_mb must not be below wal_alarm_mb"
-            raise ValueError(msg)
+            key, wrong = "wal_limit_mb", "below wal_alarm_mb"
+            if key not in self.slot.model_fields_set:
+                key, wrong = "wal_alarm_mb", f"above wal_limit_mb, {self.slot.wal_limit_mb}"
+            raise misplaced(f"it must not be {wrong}", "slot", key)
         return self
 
     @property
@@ -128,3 +188,22 @@ def load_streams(project: Path, names: Iterable[str] = ()) -> list[StreamDeclara
             remedy=f"There are: {', '.join(files) or 'none'}.",
         )
     return [load_stream(files[name]) for name in wanted]
+
+
+def lint(project: Path, names: Iterable[str] = ()) -> list[ConfigurationError]:
+    """Return what is wrong with the project's streams, or with those named; empty is good."""
+    folder = project / STREAMS
+    wanted = list(names) or sorted({path.stem for path in folder.glob("*.y*ml")})
+    problems: list[ConfigurationError] = []
+    for name in wanted:
+        other = folder / f"{name}.yml"
+        if other.exists():
+            problems.append(
+                ConfigurationError(f"{other} is not read.", remedy=f"Rename it to {name}.yaml.")
+            )
+            continue
+        try:
+            load_streams(project, [name])
+        except ConfigurationError as error:
+            problems.append(error)
+    return problems

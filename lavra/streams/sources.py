@@ -22,7 +22,7 @@ def conninfo_of(settings: Settings, stream: StreamDeclaration) -> str:
     Raises:
         ConfigurationError: the configuration is wrong, or refers to variables that are not set.
     """
-    config = stream.source.config
+    config = stream.source.given_config()
     missing = unset(config)
     if not missing and config:
         return postgres_conninfo(parse_config(PostgresConfig, f"Stream {stream.name}", config))

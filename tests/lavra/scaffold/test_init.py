@@ -38,6 +38,7 @@ def test_the_sample_becomes_a_project(tmp_path: Path) -> None:
         "README.md",
         "airbyte/connection.schema.json",
         "airbyte/connections/files.yaml",
+        "airbyte/stream.schema.json",
         "data/sales.csv",
         "lavra.toml",
         "sqlmesh_project/config.py",

@@ -69,7 +69,8 @@ class Followed:
     def declare(self, *tables: str, **batch: Any) -> None:
         self.declaration = StreamDeclaration.model_validate(
             {"name": self.name, "description": "test", "owner": "test", "tables": tables,
-             "source": {"connector": "postgres"}, "batch": {"max_seconds": 0.2} | batch}
+             "source": {"connector": "postgres", "workload": "aviation"},
+             "batch": {"max_seconds": 0.2} | batch}
         )  # fmt: skip
 
     def sql(self, *statements: str) -> None:

@@ -9,15 +9,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.lavra.streams.compared import (
+    TABLES,
+    assert_same_history,
+    assert_same_state,
+    random_writes,
+    touch,
+)
 from tests.lavra.streams.conftest import Followed
-from tests.lavra.streams.writers import SCHEMA, Writer
+from tests.lavra.streams.writers import SCHEMA
 
 Follow = Callable[..., Followed]
-TABLES = {"public.things": ("id",), "other.parts": ("a", "b")}
 
 
 class Zygote:
@@ -63,50 +68,6 @@ def zygote(tmp_path: Path) -> Iterator[Callable[[Followed], Zygote]]:
     yield make
     for each in made:
         each.close()
-
-
-def assert_same_state(followed: Followed) -> None:
-    for table, key in TABLES.items():
-        schema, name = table.split(".")
-        columns = [
-            row[0]
-            for row in followed.query(
-                "select column_name from information_schema.columns "
-                f"where table_schema = '{schema}' and table_name = '{name}' order by 1"
-            )
-        ]
-        listed = ", ".join(columns)
-        order = ", ".join(key)
-        expected = followed.query(f'select {listed} from {table} order by {order} collate "C"'
-                                  if name == "parts" else
-                                  f"select {listed} from {table} order by {order}")  # fmt: skip
-        assert followed.current(name, listed, *key) == expected, table
-
-
-def assert_same_history(followed: Followed) -> None:
-    """Each version that was committed landed, and landed once."""
-    for table in TABLES:
-        name = table.split(".")[1]
-        landed = followed.landed(name, "v, _lavra_sequence, _ab_cdc_deleted_at is null")
-        versions = [v for v, _, is_live in landed if is_live]
-        written = [row[0] for row in followed.query(f"select v from log where tab = '{name}'")]
-        assert sorted(versions) == sorted(written), table
-        assert len({sequence for _, sequence, _ in landed}) == len(landed)
-
-
-def touch(followed: Followed) -> None:
-    """Change each table, since a change of columns is noticed with the next change."""
-    followed.sql(
-        "insert into things (id, v) values (9999, nextval('version'))",
-        "insert into other.parts (a, b, v) values (9999, 'z', nextval('version'))",
-    )
-
-
-def random_writes(followed: Followed, seed: int, statements: int, **options: Any) -> list[Writer]:
-    writers = [Writer(followed.url, seed * 10 + n, statements // 3, **options) for n in range(3)]
-    for writer in writers:
-        writer.start()
-    return writers
 
 
 def final_state_equals_the_source(follow: Follow, seed: int, statements: int) -> None:

@@ -14,12 +14,35 @@ create sequence version;
 create table things (id int primary key, v bigint not null, name text, amount numeric(12,2),
                      seen timestamptz, body text);
 create table other.parts (a int, b text, v bigint not null, flag boolean, primary key (a, b));
-create table log (at bigint generated always as identity, tab text, v bigint);
-create function log_version() returns trigger language plpgsql as $$
-begin insert into log (tab, v) values (tg_table_name, new.v); return null; end $$;
-create trigger log after insert or update on things for each row execute function log_version();
-create trigger log after insert or update on other.parts
-    for each row execute function log_version();
+create table log (at bigint generated always as identity, tab text, op text, key text, digest text);
+create function log_things() returns trigger language plpgsql as $$ begin
+if tg_op = 'DELETE' or (tg_op = 'UPDATE' and old.id <> new.id) then
+    insert into log (tab, op, key) values ('things', 'deleted', old.id);
+end if;
+if tg_op <> 'DELETE' then
+    insert into log (tab, op, key, digest) values ('things', 'written', new.id, md5(concat_ws('|',
+        new.v, coalesce(new.name, '~'), coalesce(new.amount::text, '~'),
+        coalesce((extract(epoch from new.seen) * 1000000)::bigint::text, '~'),
+        coalesce(new.body, '~'))));
+end if;
+return null; end $$;
+create function log_parts() returns trigger language plpgsql as $$ begin
+if tg_op = 'DELETE' or (tg_op = 'UPDATE' and (old.a, old.b) <> (new.a, new.b)) then
+    insert into log (tab, op, key) values ('parts', 'deleted', old.a || '|' || old.b);
+end if;
+if tg_op <> 'DELETE' then
+    insert into log (tab, op, key, digest) values ('parts', 'written', new.a || '|' || new.b,
+        md5(concat_ws('|', new.v, coalesce(new.flag::text, '~'))));
+end if;
+return null; end $$;
+create function log_truncate() returns trigger language plpgsql as $$ begin
+insert into log (tab, op) values (tg_table_name, 'emptied'); return null; end $$;
+create trigger log after insert or update or delete on things
+    for each row execute function log_things();
+create trigger log after insert or update or delete on other.parts
+    for each row execute function log_parts();
+create trigger emptied after truncate on things execute function log_truncate();
+create trigger emptied after truncate on other.parts execute function log_truncate();
 """
 
 _INSERTS = (
@@ -81,7 +104,7 @@ class Writer(threading.Thread):
                     connection.execute("set lock_timeout = '2s'")
                     while self.done < self._statements and not self.stopping.is_set():
                         self._transaction(connection)
-            except psycopg.OperationalError:  # the source is away: it was killed
+            except (psycopg.OperationalError, psycopg.InterfaceError):  # the source was killed
                 time.sleep(0.2)
 
     def _transaction(self, connection: psycopg.Connection) -> None:
