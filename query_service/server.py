@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import gc
 import signal
-import socket
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from lavra.catalog import open_catalog
 from lavra.errors import ConfigurationError, ProcessError
 from query_service.app import cache_folder, create_app
 from query_service.logs import configure_logging
+from query_service.sockets import listen
 
 if TYPE_CHECKING:
     from lavra.settings import Settings
@@ -102,24 +102,3 @@ def _hold(folder: Path) -> IO[str]:
             remedy="Stop it (`lavra down`, or Ctrl-C where it runs).",
         ) from error
     return lock
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket bound to an address.
-
-    Raises:
-        ProcessError: the port is taken, or the address is not this machine's.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise ProcessError(
-            f"Cannot listen on {host}:{port}: {error.strerror}.",
-            remedy="Stop what uses the port, or choose another with --port.",
-        ) from error
-    listener.set_inheritable(False)
-    return listener

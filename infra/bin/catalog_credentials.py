@@ -50,10 +50,30 @@ def scram_verifier(password: str, salt: bytes) -> str:
     return f"SCRAM-SHA-256${ITERATIONS}:{salt64}${stored64}:{server64}"
 
 
-def catalog_url(host: str, role: str, password: str, database: str) -> str:
-    """Return the URL that LAVRA_CATALOG_URL takes, with the server's certificate checked."""
-    options = urlencode({"sslmode": "verify-ca", "sslrootcert": CERTIFICATE}, safe="/")
+def postgres_url(host: str, role: str, password: str, database: str, certificate: str) -> str:
+    """Return a URL that has the server's certificate checked, by the authority in a file."""
+    options = urlencode({"sslmode": "verify-ca", "sslrootcert": certificate}, safe="/")
     return f"postgresql://{role}:{quote(password, safe='')}@{host}:5432/{database}?{options}"
+
+
+def make_role(role: str, verifier: str | None) -> list[str]:
+    """Return the SQL that makes a role, if there is none, with a password if one is given."""
+    missing = f"not exists (select from pg_roles where rolname = '{role}')"
+    lines = [f"do $$ begin if {missing} then create role {role}; end if; end $$;"]
+    if verifier:
+        lines.append(f"alter role {role} login password '{verifier}';")
+    return lines
+
+
+def server_certificate(given: dict[str, Any]) -> str:
+    """Return the certificate of an instance's authority."""
+    certificate = _gcloud(
+        "sql", "instances", "describe", given["instance"],
+        f"--project={given['project_id']}", "--format=value(serverCaCert.cert)",
+    )  # fmt: skip
+    if "BEGIN CERTIFICATE" not in certificate:
+        sys.exit(f"The instance {given['instance']} shows no certificate; is it running?")
+    return certificate
 
 
 def roles_sql(verifiers: dict[str, str]) -> str:
@@ -65,12 +85,7 @@ def roles_sql(verifiers: dict[str, str]) -> str:
     """
     lines = ["-- Run in the database lavra, as postgres. May be run again."]
     for role in ("lavra_service", "lavra_superset", "lavra_worker"):
-        lines.append(
-            f"do $$ begin if not exists (select from pg_roles where rolname = '{role}')"
-            f" then create role {role}; end if; end $$;"
-        )
-        if role in verifiers:
-            lines.append(f"alter role {role} login password '{verifiers[role]}';")
+        lines += make_role(role, verifiers.get(role))
     lines += [
         # Nobody gets into a database by default.
         "revoke connect, create, temporary on database lavra from public;",
@@ -101,13 +116,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.part and options.part not in users:
         parser.error(f"--part is one of {', '.join(sorted(users))}")
 
-    certificate = _gcloud(
-        "sql", "instances", "describe", catalog["instance"],
-        f"--project={catalog['project_id']}", "--format=value(serverCaCert.cert)",
-    )  # fmt: skip
-    if "BEGIN CERTIFICATE" not in certificate:
-        sys.exit(f"The instance {catalog['instance']} shows no certificate; is it running?")
-    _add_version(catalog, catalog["ca_secret"], certificate)
+    add_version(catalog, catalog["ca_secret"], server_certificate(catalog))
     verifiers = {}
     for part, user in sorted(users.items()):
         if options.part in (None, part):
@@ -115,16 +124,19 @@ def main(arguments: list[str] | None = None) -> None:
                 sys.exit(f"{user['role']} or {user['database']} is no plain name.")
             password = secrets.token_urlsafe(32)
             verifiers[user["role"]] = scram_verifier(password, secrets.token_bytes(16))
-            url = catalog_url(catalog["host"], user["role"], password, user["database"])
-            _add_version(catalog, user["secret"], url)
+            url = postgres_url(
+                catalog["host"], user["role"], password, user["database"], CERTIFICATE
+            )
+            add_version(catalog, user["secret"], url)
     sys.stdout.write(roles_sql(verifiers))
 
 
-def _add_version(catalog: dict[str, Any], secret: str, value: str) -> None:
+def add_version(given: dict[str, Any], secret: str, value: str) -> None:
+    """Add a version to a secret of the project."""
     # By standard input: arguments can be read by every process of the machine.
     _gcloud(
         "secrets", "versions", "add", secret,
-        f"--project={catalog['project_id']}", "--data-file=-", value=value,
+        f"--project={given['project_id']}", "--data-file=-", value=value,
     )  # fmt: skip
     print(f"{secret}: new version", file=sys.stderr)
 

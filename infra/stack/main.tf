@@ -81,9 +81,30 @@ module "ingestion" {
   region     = var.region
 }
 
+module "source_postgres" {
+  source = "../modules/source_postgres"
+  count  = var.source_postgres == null ? 0 : 1
+
+  callers             = var.source_postgres.callers
+  database            = var.source_postgres.database
+  deletion_protection = var.deletion_protection
+  disk                = var.source_postgres.disk
+  followers           = { worker = module.identity.emails.worker }
+  image               = var.source_postgres.generator ? var.images.job : null
+  kms_key             = var.kms_key
+  labels              = local.labels
+  name                = "${var.name}-fleet"
+  network_id          = module.network.network_id
+  project_id          = module.apis.project_id
+  rate                = var.source_postgres.rate
+  region              = var.region
+  tier                = var.source_postgres.tier
+  vpc                 = module.network.vpc
+}
+
 module "jobs" {
   source   = "../modules/worker"
-  for_each = var.images.job == null ? {} : var.jobs
+  for_each = var.images.job == null ? {} : local.jobs
 
   catalog         = { ca_secret = module.catalog.ca_secret, url_secret = module.catalog.url_secrets.worker }
   command         = each.value.command
@@ -95,16 +116,16 @@ module "jobs" {
   project_id      = module.apis.project_id
   region          = var.region
   resources       = each.value.resources
-  secrets         = each.value.reads_sources ? merge(var.sources.secrets, local.airbyte.secrets) : {}
+  secrets         = each.value.reads_sources ? local.sources.secrets : {}
   service_account = module.identity.emails.worker
-  settings        = each.value.reads_sources ? local.airbyte.settings : {}
-  sources         = each.value.reads_sources ? var.sources.environment : {}
+  settings        = each.value.reads_sources ? merge(local.settings, local.airbyte.settings) : local.settings
+  sources         = each.value.reads_sources ? local.sources.environment : {}
   timeout_s       = each.value.timeout_s
   vpc             = module.network.vpc
 
   schedule = each.value.cron == null ? null : {
     cron            = each.value.cron
-    paused          = each.value.paused
+    paused          = each.value.paused || contains(local.done_by_the_worker, each.key)
     service_account = module.identity.emails.scheduler
     time_zone       = var.time_zone
   }
@@ -127,6 +148,60 @@ module "events" {
   project_number  = var.events.project_number
   region          = var.region
   service_account = module.identity.emails.scheduler
+}
+
+module "receiver" {
+  source = "../modules/receiver"
+  count  = var.receiver == null || var.images.job == null ? 0 : 1
+
+  always_on       = var.receiver.always_on
+  bucket          = module.lake.bucket
+  catalog         = { ca_secret = module.catalog.ca_secret, url_secret = module.catalog.url_secrets.worker }
+  image           = var.images.job
+  labels          = local.labels
+  lake_url        = module.lake.lake_url
+  name            = "${var.name}-receiver"
+  prefixes        = var.receiver.prefixes
+  project_id      = module.apis.project_id
+  project_number  = var.receiver.project_number
+  region          = var.region
+  resources       = var.receiver.resources
+  secrets         = local.sources.secrets
+  service_account = module.identity.emails.worker
+  settings        = merge(local.settings, local.airbyte.settings)
+  sources         = local.sources.environment
+  vpc             = module.network.vpc
+}
+
+# Destroyed before all that dropping the slots needs: secrets and who may read them, the network, the
+# sources.
+module "stream_worker" {
+  source = "../modules/stream_worker"
+  count  = local.streams ? 1 : 0
+
+  catalog         = { ca_secret = module.catalog.ca_secret, url_secret = module.catalog.url_secrets.worker }
+  image           = var.images.job
+  labels          = local.labels
+  lake_url        = module.lake.lake_url
+  name            = "${var.name}-streams"
+  parts           = var.streams.parts
+  project_id      = module.apis.project_id
+  region          = var.region
+  resources       = var.streams.resources
+  secrets         = local.sources.secrets
+  service_account = module.identity.emails.worker
+  settings        = local.settings
+  sources         = local.sources.environment
+  teardown_job    = module.jobs["teardown-streams"].job
+  vpc             = module.network.vpc
+
+  depends_on = [
+    google_secret_manager_secret_iam_member.sources,
+    module.catalog,
+    module.lake,
+    module.network,
+    module.source_postgres,
+  ]
 }
 
 module "query_service" {
@@ -168,7 +243,7 @@ module "superset" {
   resources           = var.superset.resources
   scaling             = var.superset.scaling
   service_account     = module.identity.emails.superset
-  settings            = var.superset.settings
+  settings            = merge(local.settings, var.superset.settings)
   signing_secret      = google_secret_manager_secret_iam_member.signing["superset"].secret_id
   vpc                 = module.network.vpc
 
@@ -202,4 +277,32 @@ locals {
     settings = merge([for ingestion in module.ingestion : ingestion.settings]...)
   }
   labels = merge({ lake = var.name }, var.labels)
+
+  # What the project's lavra.toml leaves open, the same for all that land, model and stream.
+  settings = length(var.domains) == 0 ? {} : { LAVRA_DOMAINS = jsonencode(sort(var.domains)) }
+
+  # What the connections and streams in airbyte/ refer to.
+  sources = {
+    environment = merge(var.sources.environment, [for source in module.source_postgres : source.sources]...)
+    secrets     = merge(concat([var.sources.secrets, local.airbyte.secrets], [for source in module.source_postgres : source.secrets])...)
+  }
+
+  streams = var.streams != null && var.images.job != null
+
+  # The worker's models part runs what is due: a schedule beside it would only wait for its lock.
+  done_by_the_worker = local.streams && contains(try(var.streams.parts, []), "models") ? ["run-models"] : []
+
+  # Drops the slots: executed when the pool is destroyed, or by hand.
+  jobs = merge(var.jobs, { for name, job in {
+    teardown-streams = {
+      command            = ["lavra", "stream", "teardown", "--all"]
+      cron               = null
+      deployer_may_start = false
+      max_retries        = 3
+      paused             = false
+      reads_sources      = true
+      resources          = { cpu = 1, memory_gib = 2, scratch_gib = 1 }
+      timeout_s          = 600
+    }
+  } : name => job if local.streams })
 }

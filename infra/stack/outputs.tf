@@ -38,6 +38,11 @@ output "service_url" {
   value       = one(module.query_service[*].service_url)
 }
 
+output "source_credentials" {
+  description = "What infra/bin/source_credentials.py asks for. Null without a source of one's own."
+  value       = one(module.source_postgres[*].credentials)
+}
+
 output "superset" {
   description = "Superset: its `url`, its `bootstrap_job`, and its own `secrets`, which want values. Null without its image."
   value       = one(module.superset[*])

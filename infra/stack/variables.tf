@@ -45,6 +45,12 @@ variable "deletion_protection" {
   default     = true
 }
 
+variable "domains" {
+  description = "Domains of the project that are left out unless they are named here, such as aviation: LAVRA_DOMAINS."
+  type        = set(string)
+  default     = []
+}
+
 variable "events" {
   description = "Whether what lands starts a job at once: the `job` of `jobs`, the `prefix` of what lands, and the `project_number`; module events tells of each. Null: the schedule alone."
   type = object({
@@ -166,6 +172,21 @@ variable "project_id" {
   type        = string
 }
 
+variable "receiver" {
+  description = "Lands what arrives in the bucket at once (module receiver): the `project_number`, `prefixes`, `resources`, and whether an instance is `always_on`. Null: the schedule alone."
+  type = object({
+    always_on      = optional(bool, false)
+    prefixes       = optional(set(string), ["bronze/", "incoming/"])
+    project_number = string
+    resources = optional(object({
+      cpu         = optional(number, 1)
+      memory_gib  = optional(number, 4)
+      scratch_gib = optional(number, 1)
+    }), {})
+  })
+  default = null
+}
+
 variable "region" {
   description = "The region of everything, such as southamerica-east1."
   type        = string
@@ -191,6 +212,22 @@ variable "service" {
   default = {}
 }
 
+variable "source_postgres" {
+  description = "A source database of one's own in Cloud SQL, followed as AVIATION_HOST, and the aviation `generator` that writes to it; module source_postgres tells of each value. Null: none."
+  type = object({
+    callers  = optional(map(string), {})
+    database = optional(string, "fleet")
+    disk = optional(object({
+      initial_gb = optional(number, 10)
+      max_gb     = optional(number, 50)
+    }), {})
+    generator = optional(bool, true)
+    rate      = optional(number, 0)
+    tier      = optional(string, "db-f1-micro")
+  })
+  default = null
+}
+
 variable "sources" {
   description = <<-EOT
     What the connections in airbyte/ refer to as $${NAME}.
@@ -203,6 +240,19 @@ variable "sources" {
     secrets     = optional(map(string), {})
   })
   default = {}
+}
+
+variable "streams" {
+  description = "Follows the sources' changes with a worker that runs always (module stream_worker). Null: no streams. Turning it off drops the slots at the sources."
+  type = object({
+    parts = optional(set(string), ["models", "streams"])
+    resources = optional(object({
+      cpu         = optional(number, 1)
+      memory_gib  = optional(number, 4)
+      scratch_gib = optional(number, 1)
+    }), {})
+  })
+  default = null
 }
 
 variable "superset" {

@@ -49,11 +49,11 @@ def receive(
         import uvicorn  # noqa: PLC0415
 
         from lavra.sensors.receiver import Receiver, create_app  # noqa: PLC0415
-        from query_service.server import listen  # noqa: PLC0415
+        from query_service.sockets import listen  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"The receiver needs the package {error.name}.",
-            remedy="Install it with: pip install 'lavra[service,ingestion]'",
+            remedy="Install it with: pip install 'lavra[ingestion,models,receiver]'",
         ) from error
     from lavra.catalog import open_catalog  # noqa: PLC0415
     from lavra.sensors.models import run_models  # noqa: PLC0415

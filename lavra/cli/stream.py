@@ -80,17 +80,22 @@ def status(streams: Names = None, as_json: AsJson = False) -> None:
 
 
 def teardown(
-    streams: Annotated[list[str], typer.Argument(metavar="STREAM...", help="Names of streams.")],
+    streams: Annotated[
+        list[str] | None, typer.Argument(metavar="[STREAM]...", help="Names of streams.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that are declared.")] = False,
 ) -> None:
     """Drop the streams' replication slots and publications at their sources; Bronze stays.
 
     Needed before a source's database is dropped. Safe to run twice.
     """
+    if bool(streams) == every:
+        raise typer.BadParameter("Name the streams, or give --all.")
     from lavra.settings import load_settings  # noqa: PLC0415
     from lavra.streams.declarations import load_streams  # noqa: PLC0415
     from lavra.streams.status import teardown as drop  # noqa: PLC0415
 
     settings = load_settings()
-    for stream in load_streams(settings.project, streams):
+    for stream in load_streams(settings.project, streams or ()):
         dropped = drop(settings, stream)
         out.print(f"{stream.name}: {'dropped ' + ' and '.join(dropped) if dropped else 'nothing'}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class Credentials:
         gcloud.chmod(0o755)
 
     def run(
-        self, *arguments: str, given: dict[str, Any] | None = None
+        self, *arguments: str, given: dict[str, Any] | None = None, script: Path = SCRIPT
     ) -> subprocess.CompletedProcess[str]:
         users = {
             "service": {"database": "lavra", "role": "lavra_service", "secret": "url-service"},
@@ -66,7 +66,7 @@ class Credentials:
             "users": users,
         }
         return subprocess.run(
-            [sys.executable, str(SCRIPT), *arguments],
+            [sys.executable, str(script), *arguments],
             input=json.dumps(given or catalog),
             env={"PATH": str(self.folder)},
             capture_output=True,
@@ -82,19 +82,22 @@ class Credentials:
 
 
 @contextmanager
-def password_server(folder: Path) -> Iterator[LocalPostgres]:
+def password_server(
+    folder: Path, databases: Sequence[str] = ("lavra", "superset"), **flags: str
+) -> Iterator[LocalPostgres]:
     """Run a server on TCP with passwords, whose administrator is no superuser (as on Cloud SQL)."""
     plain = LocalPostgres(folder)
     plain.start()
     with psycopg.connect(plain.url(), autocommit=True) as connection:
-        connection.execute("create role admin login createrole createdb")
-        connection.execute("create database lavra owner admin")
-        connection.execute("create database superset owner admin")
+        connection.execute("create role admin login createrole createdb replication")
+        for database in databases:
+            connection.execute(f"create database {database} owner admin".encode())
     plain.leave()
     rules = plain.data / "hba.conf"
     rules.write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
     rules.chmod(0o644)
     options = {"listen_addresses": "127.0.0.1", "port": str(free_port()), "hba_file": str(rules)}
+    options |= flags
     running = LocalPostgres(folder, options)
     running.start()
     try:
@@ -108,6 +111,6 @@ def port_of(server: LocalPostgres) -> int:
     return int(server._options["port"])
 
 
-def as_admin(server: LocalPostgres) -> str:
+def as_admin(server: LocalPostgres, database: str = "lavra") -> str:
     """Return the administrator's connection string, over the socket."""
-    return f"postgresql://admin@/lavra?host={server.socket_folder}&port={port_of(server)}"
+    return f"postgresql://admin@/{database}?host={server.socket_folder}&port={port_of(server)}"

@@ -32,7 +32,11 @@ images = {{
   service  = "registry/service@{DIGEST}"
   superset = "registry/superset@{DIGEST}"
 }}
-project_id = "{PROJECT}"
+domains         = ["aviation", "commerce"]
+project_id      = "{PROJECT}"
+receiver        = {{ project_number = "123" }}
+source_postgres = {{ callers = {{ me = "user:me@example.com" }} }}
+streams         = {{}}
 sources    = {{
   environment = {{ SHOP_HOST = "10.1.2.3" }}
   secrets     = {{ SHOP_PASSWORD = "shop-password" }}
@@ -143,7 +147,7 @@ def terraform(pytestconfig: pytest.Config) -> Terraform:
     if tuple(int(part) for part in version.split(".")[:2]) < MINIMUM_VERSION:
         pytest.skip(f"terraform {version} is older than {'.'.join(map(str, MINIMUM_VERSION))}")
 
-    cache = pytestconfig.cache
+    cache = getattr(pytestconfig, "cache", None)
     if cache is None:
         pytest.skip("pytest runs without its cache, in which the provider is kept")
     if "TF_CLI_CONFIG_FILE" in environment or _registry_answers():

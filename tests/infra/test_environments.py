@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from typer.main import get_command
 
 from lavra.cli.main import build_app
+from lavra.cli.receive import check_senders
 from lavra.settings import Settings, load_settings
 from tests.infra.conftest import INFRA, PROJECT, REPOSITORY, VARIABLES, Terraform
 
@@ -45,20 +48,28 @@ def test_environment_variables_are_settings(planned: list[Resource], project: Pa
         str(field.validation_alias or f"LAVRA_{name.upper()}")
         for name, field in Settings.model_fields.items()
     }
-    connections = (REPOSITORY / "airbyte" / "connections").glob("*.yaml")
+    declared = [
+        *(REPOSITORY / "airbyte" / "connections").glob("*.yaml"),
+        *(REPOSITORY / "airbyte" / "streams").glob("*.yaml"),
+    ]
     referred = {
-        name for path in connections for name in re.findall(r"\$\{(\w+)", path.read_text("utf-8"))
+        name for path in declared for name in re.findall(r"\$\{(\w+)", path.read_text("utf-8"))
     }
+    reading = set()
     for address, container in containers:
         names = {variable["name"] for variable in container["env"]}
-        if address.endswith('.module.jobs["land"].google_cloud_run_v2_job.worker'):
+        if names & referred:
+            reading.add(re.sub(r"^module\.stack\.module\.|\.google_.*", "", address))
             assert {"SHOP_HOST", "SHOP_PASSWORD"} <= names
+            # A source of one's own is told by all the names that its stream refers to.
+            assert {name for name in referred if name.startswith("AVIATION_")} <= names
             names -= referred
         assert names <= known, f"{address} sets what is no setting: {names - known}"
-        assert {"LAVRA_CATALOG_URL", "LAVRA_STATE_DIR"} <= names
-        superset = ".module.superset[" in address
-        # Superset knows the service, and nothing of the lake behind it.
-        assert ("LAVRA_LAKE_URL" in names) is not superset
+        assert "LAVRA_STATE_DIR" in names
+        superset, generator = ".module.superset[" in address, ".source_postgres[" in address
+        # Superset knows the service, and nothing of the lake behind it; the generator neither.
+        assert ("LAVRA_LAKE_URL" in names) is not (superset or generator)
+        assert ("LAVRA_CATALOG_URL" in names) is not generator
         with pytest.MonkeyPatch.context() as environment:
             for variable in container["env"]:
                 if not variable["value_source"]:
@@ -66,15 +77,20 @@ def test_environment_variables_are_settings(planned: list[Resource], project: Pa
                     value = variable.get("value", "https://service.example.run.app")
                     environment.setenv(variable["name"], value)
             settings = load_settings(project)
-        assert superset or settings.lake_url.startswith(f"gs://{PROJECT}-lavra-")
+        assert superset or generator or settings.lake_url.startswith(f"gs://{PROJECT}-lavra-")
         mounts = {mount["name"]: mount["mount_path"] for mount in container["volume_mounts"]}
         assert str(settings.state_dir) == mounts["state"]
+        if ".receiver[" in address:
+            check_senders(settings)  # it would start
+    assert reading == {
+        'jobs["land"]', 'jobs["teardown-streams"]', "receiver[0]", "stream_worker[0]"
+    }  # fmt: skip
 
 
 def test_no_secret_is_in_the_plan(planned: list[Resource]) -> None:
     for address, container in _containers(planned):
         secret = {v["name"] for v in container["env"] if v["value_source"]}
-        assert "LAVRA_CATALOG_URL" in secret, address
+        assert secret & {"LAVRA_CATALOG_URL", "LAVRA_GENERATOR_DATABASE_URL"}, address
         assert not [
             v for v in container["env"] if "://" in (v.get("value") or "") and "@" in v["value"]
         ]
@@ -87,12 +103,15 @@ def test_jobs_run_commands_that_exist(planned: list[Resource]) -> None:
     commands = [
         container["command"] for _, container in _containers(planned) if container["command"]
     ]
-    assert len(commands) == 5
+    assert len(commands) == 9
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # SQLMesh's own, of its libraries
         from sqlmesh.cli.main import cli as sqlmesh
     programs = {"lavra": get_command(build_app()), "sqlmesh": sqlmesh}
     for command in commands:
+        if command[:2] == ["python", "-m"]:
+            assert importlib.util.find_spec(f"{command[2]}.__main__"), command
+            continue
         known: Any = programs[command[0]]
         for word in command[1:]:
             options = {name for option in known.params for name in option.opts}
@@ -151,7 +170,7 @@ def test_accounts_have_exactly_the_documented_roles(planned: list[Resource]) -> 
     page = (REPOSITORY / "docs" / "deploy.md").read_text("utf-8")
     section = page.split("## Who may do what", 1)[1].split("\n## ", 1)[0]
     for row in re.findall(
-        r"^\| `(\w+)` \| `(roles/[\w.]+)` \| ([^|]+) \| [^|]+ \|$", section, re.MULTILINE
+        r"^\| `([\w-]+)` \| `(roles/[\w.]+)` \| ([^|]+) \| [^|]+ \|$", section, re.MULTILINE
     ):
         documented |= {(row[0], row[1], target) for target in re.findall(r"`([\w<>-]+)`", row[2])}
     assert granted == documented
@@ -164,12 +183,12 @@ def test_every_account_that_runs_something_is_our_own(planned: list[Resource]) -
     }
     running = set()
     for resource in planned:
-        if resource["type"] == "google_cloud_run_v2_service":
+        if resource["type"] in {"google_cloud_run_v2_service", "google_cloud_run_v2_worker_pool"}:
             running.add(resource["template"][0]["service_account"])
         elif resource["type"] == "google_cloud_run_v2_job":
             running.add(resource["template"][0]["template"][0]["service_account"])
     assert running <= ours
-    assert len(running) == 3, "service, Superset and worker run as different accounts"
+    assert len(running) == 4, "service, Superset, worker and generator run as different accounts"
 
 
 def test_foundation_stands_without_images(terraform: Terraform, infra: Path) -> None:
@@ -195,8 +214,11 @@ def _of(planned: list[Resource], kind: str) -> list[Resource]:
 
 
 def _containers(planned: list[Resource]) -> Iterator[tuple[str, Resource]]:
-    """Yield the address of each Cloud Run service and job, and its container."""
-    for service in _of(planned, "google_cloud_run_v2_service"):
+    """Yield the address of each Cloud Run service, pool and job, and its container."""
+    for service in [
+        *_of(planned, "google_cloud_run_v2_service"),
+        *_of(planned, "google_cloud_run_v2_worker_pool"),
+    ]:
         for container in service["template"][0]["containers"]:
             yield service["address"], container
     for job in _of(planned, "google_cloud_run_v2_job"):
@@ -206,12 +228,14 @@ def _containers(planned: list[Resource]) -> Iterator[tuple[str, Resource]]:
 
 def _account(resource: Resource) -> str:
     """Return which of our accounts a grant is to (or acts as, for GitHub's identity)."""
+    if resource["member"] == "user:me@example.com":
+        return "callers"
     if resource["member"].startswith("principalSet:"):
         return "github"
     if resource["member"].endswith("@gs-project-accounts.iam.gserviceaccount.com"):
         return "storage"
     found = re.fullmatch(
-        rf"serviceAccount:lavra-(?:dev|prod)-(\w+)@{PROJECT}\.iam\.gserviceaccount\.com",
+        rf"serviceAccount:lavra-(?:dev|prod)-([\w-]+)@{PROJECT}\.iam\.gserviceaccount\.com",
         resource["member"],
     )
     assert found, resource
@@ -232,22 +256,59 @@ def _target(resource: Resource) -> str:
     return "deployer"  # a grant on a service account: its name is known after apply
 
 
+# What dropping the slots needs, of the resources of an environment.
+TEARDOWN_NEEDS = {
+    'module.jobs["teardown-streams"].google_cloud_run_v2_job.worker',
+    "module.network.google_service_networking_connection.private_services",
+    "module.source_postgres[0].google_sql_database_instance.source",
+    'module.source_postgres[0].google_secret_manager_secret_iam_member.followers["worker"]',
+    'module.catalog.google_secret_manager_secret_iam_member.urls["worker"]',
+    'module.catalog.google_secret_manager_secret_iam_member.ca["worker"]',
+    'google_secret_manager_secret_iam_member.sources["SHOP_PASSWORD"]',
+}
+GCLOUD = """#!/bin/sh
+folder=$(dirname "$0")
+echo "$@" >> "$folder/calls"
+test -e "$folder/works"
+"""
+
+
 @pytest.mark.soak
-def test_it_goes_up_and_down_as_the_guide_says(terraform: Terraform, infra: Path) -> None:
-    """All but the lake's bucket goes; the bucket is forgotten, not deleted."""
+@pytest.mark.timeout(900)
+def test_it_goes_up_and_down_as_the_guide_says(
+    terraform: Terraform, infra: Path, tmp_path: Path
+) -> None:
+    """Slots go first, then all but the lake's bucket, which is forgotten and not deleted."""
     if "stand-in" not in terraform.provider:
         pytest.skip("applying needs the stand-in: nothing is made in a real project by a test")
+    gcloud = tmp_path / "bin" / "gcloud"
+    gcloud.parent.mkdir()
+    gcloud.write_text(GCLOUD)
+    gcloud.chmod(0o755)
+    path = f"{gcloud.parent}:{terraform.environment['PATH']}"
+    terraform = replace(terraform, environment={**terraform.environment, "PATH": path})
     folder = infra / "environments" / "dev"
     (folder / "terraform.tfvars").write_text(VARIABLES)
     terraform.init(folder)
     bucket = "module.stack.module.lake.google_storage_bucket.lake"
+    pool = "module.stack.module.stream_worker[0].google_cloud_run_v2_worker_pool.streams"
     terraform.run(folder, "apply", "-auto-approve", "-input=false", "-no-color")
-    assert bucket in terraform.run(folder, "state", "list").split()
+    assert {bucket, pool} <= set(terraform.run(folder, "state", "list").split())
     again = terraform.plan(folder)
     changed = [c for c in again["resource_changes"] if c["change"]["actions"] != ["no-op"]]
     assert changed == [], "a second apply changes nothing"
     terraform.run(folder, "apply", "-auto-approve", "-no-color", "-var=deletion_protection=false")
     terraform.run(folder, "state", "rm", bucket)
+
+    # The slots cannot be dropped: all that dropping them needs is still there, and the worker gone.
+    failed = terraform.run(folder, "destroy", "-auto-approve", "-no-color", check=False)
+    assert "Destroy complete" not in failed
+    left = set(terraform.run(folder, "state", "list").split())
+    assert pool not in left
+    assert {f"module.stack.{address}" for address in TEARDOWN_NEEDS} <= left
+    (gcloud.parent / "works").touch()
     gone = terraform.run(folder, "destroy", "-auto-approve", "-no-color")
     assert bucket not in gone
     assert terraform.run(folder, "state", "list") == ""
+    words = f"run jobs execute lavra-dev-teardown-streams --project={PROJECT}"
+    assert (gcloud.parent / "calls").read_text().count(words) == 2

@@ -140,7 +140,7 @@ def serving(
     The client asks without a key, as the administrator, unless ``loopback`` is false.
     """
     from query_service.app import create_app
-    from query_service.server import listen
+    from query_service.sockets import listen
 
     listener = listen("127.0.0.1", 0)
     app = create_app(settings.model_copy(update={"service_allow_loopback": loopback}))

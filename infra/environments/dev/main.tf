@@ -9,18 +9,23 @@ module "stack" {
     tier   = "db-f1-micro"
   }
   deletion_protection = var.deletion_protection
+  domains             = var.domains
   events              = var.events
   github              = var.github
   images              = var.images
   labels              = { environment = "dev" }
+  lake                = { force_destroy = !var.keep_lake }
   name                = "lavra-dev"
   project_id          = var.project_id
+  receiver            = var.receiver
   region              = var.region
   service = {
     resources = { cache_gib = 1, cpu = 1, memory_gib = 3 }
     scaling   = { max_instances = 1, min_instances = 0 }
   }
-  sources   = var.sources
-  superset  = var.superset
-  time_zone = var.time_zone
+  source_postgres = var.source_postgres
+  sources         = var.sources
+  streams         = var.streams
+  superset        = var.superset
+  time_zone       = var.time_zone
 }

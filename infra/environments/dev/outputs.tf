@@ -38,6 +38,11 @@ output "service_url" {
   value       = module.stack.service_url
 }
 
+output "source_credentials" {
+  description = "What infra/bin/source_credentials.py asks for. Null without a source of one's own."
+  value       = module.stack.source_credentials
+}
+
 output "superset" {
   description = "Superset: its `url`, its `bootstrap_job`, and its own `secrets`, which want values. Null without its image."
   value       = module.stack.superset

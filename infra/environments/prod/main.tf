@@ -11,22 +11,27 @@ module "stack" {
     tier              = "db-custom-2-7680"
   }
   deletion_protection = var.deletion_protection
+  domains             = var.domains
   events              = var.events
   github              = var.github
   images              = var.images
   labels              = { environment = "prod" }
   lake = {
     bronze_nearline_after_days = 90
+    force_destroy              = !var.keep_lake
     recovery_days              = 30
   }
   name       = "lavra-prod"
   project_id = var.project_id
+  receiver   = var.receiver
   region     = var.region
   service = {
     resources = { cache_gib = 8, cpu = 4, memory_gib = 16 }
     scaling   = { max_instances = 10, min_instances = 1 }
   }
-  sources   = var.sources
-  superset  = merge(var.superset, { scaling = { max_instances = 4, min_instances = 1 } })
-  time_zone = var.time_zone
+  source_postgres = var.source_postgres
+  sources         = var.sources
+  streams         = var.streams
+  superset        = merge(var.superset, { scaling = { max_instances = 4, min_instances = 1 } })
+  time_zone       = var.time_zone
 }

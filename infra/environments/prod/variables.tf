@@ -27,6 +27,12 @@ variable "deletion_protection" {
   default     = true
 }
 
+variable "domains" {
+  description = "Domains of the project that are left out unless they are named here, such as aviation: LAVRA_DOMAINS."
+  type        = set(string)
+  default     = []
+}
+
 variable "events" {
   description = "Whether what lands starts the models at once (module events): the `project_number`. Null: the schedule alone."
   type = object({
@@ -58,15 +64,52 @@ variable "images" {
   default = {}
 }
 
+variable "keep_lake" {
+  description = "Whether the lake's bucket outlives `terraform destroy`. False, applied before it, deletes every file."
+  type        = bool
+  default     = true
+}
+
 variable "project_id" {
   description = "The Google Cloud project."
   type        = string
+}
+
+variable "receiver" {
+  description = "Lands what arrives in the bucket at once (module receiver): the `project_number`, `prefixes`, `resources`, and whether an instance is `always_on`. Null: the schedule alone."
+  type = object({
+    always_on      = optional(bool, false)
+    prefixes       = optional(set(string), ["bronze/", "incoming/"])
+    project_number = string
+    resources = optional(object({
+      cpu         = optional(number, 1)
+      memory_gib  = optional(number, 4)
+      scratch_gib = optional(number, 1)
+    }), {})
+  })
+  default = null
 }
 
 variable "region" {
   description = "The region of everything."
   type        = string
   default     = "southamerica-east1"
+}
+
+variable "source_postgres" {
+  description = "A source database of one's own in Cloud SQL, followed as AVIATION_HOST, and the aviation `generator` that writes to it; module source_postgres tells of each value. Null: none."
+  type = object({
+    callers  = optional(map(string), {})
+    database = optional(string, "fleet")
+    disk = optional(object({
+      initial_gb = optional(number, 10)
+      max_gb     = optional(number, 50)
+    }), {})
+    generator = optional(bool, true)
+    rate      = optional(number, 0)
+    tier      = optional(string, "db-f1-micro")
+  })
+  default = null
 }
 
 variable "sources" {
@@ -81,6 +124,19 @@ variable "sources" {
     secrets     = optional(map(string), {})
   })
   default = {}
+}
+
+variable "streams" {
+  description = "Follows the sources' changes with a worker that runs always (module stream_worker). Null: no streams. Turning it off drops the slots at the sources."
+  type = object({
+    parts = optional(set(string), ["models", "streams"])
+    resources = optional(object({
+      cpu         = optional(number, 1)
+      memory_gib  = optional(number, 4)
+      scratch_gib = optional(number, 1)
+    }), {})
+  })
+  default = null
 }
 
 variable "superset" {

@@ -18,8 +18,8 @@ import uvicorn
 from fastapi import Depends, FastAPI, Header, HTTPException, Query
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from lavra.errors import ConfigurationError
-from lavra.workloads.aviation.source import ensure_source, generate
+from lavra.errors import ConfigurationError, SourceError
+from lavra.workloads.aviation.source import ensure_source, fill_database, generate
 
 if TYPE_CHECKING:
     from lavra.settings import Settings
@@ -104,14 +104,24 @@ async def _tick(url: str, rate: float) -> None:
 
 
 def run(settings: Settings) -> None:
-    """Serve until a signal says stop.
+    """Serve until a signal says stop, over a database that is filled if it is empty.
 
     Raises:
         ConfigurationError: it would listen where others are, without a token.
+        SourceError: the database cannot be reached, or its user may not make tables.
     """
-    url = settings.generator_database_url.get_secret_value() or ensure_source(settings).url
+    url = settings.generator_database_url.get_secret_value()
+    app = create_app(settings, url or ensure_source(settings).url)
+    if url:
+        try:
+            fill_database(url, settings)
+        except psycopg.Error as error:
+            raise SourceError(
+                f"The maintenance database cannot be filled: {str(error).strip().splitlines()[0]}",
+                remedy="Check LAVRA_GENERATOR_DATABASE_URL, and what its user may do.",
+            ) from error
     uvicorn.run(
-        create_app(settings, url),
+        app,
         host=settings.generator_host,
         port=settings.generator_port,
         log_level=settings.log_level.lower(),

@@ -28,7 +28,7 @@ STEPS_PER_EVENT = 100
 
 WITHOUT_UPDATES = frozenset({"stations"})
 
-_PARTICIPLE = {"insert": "inserted", "update": "updated", "delete": "deleted"}
+_TAKE_TURNS = "select pg_advisory_xact_lock(hashtext('lavra.workloads.aviation'))"
 
 _WORKING_SET = {
     "stations": "select * from stations",
@@ -70,9 +70,30 @@ def ensure_source(
     server = source_server(settings)
     server.start()
     with filling(server, DATABASE) as connection:
-        if scalar(connection, sql.SQL("select to_regclass('aircraft') is null")):
-            fill(connection, settings, seed=seed, end=end or dt.datetime.now(dt.UTC))
+        _fill_once(connection, settings, seed=seed, end=end)
     return AviationSource(server.url(DATABASE))
+
+
+def fill_database(url: str, settings: Settings) -> None:
+    """Fill a database that somebody else runs, unless it is; calls at the same time take turns.
+
+    Raises:
+        psycopg.Error: the database is away, or its user may not make tables.
+    """
+    with psycopg.connect(url, connect_timeout=10) as connection:
+        connection.execute(_TAKE_TURNS)
+        _fill_once(connection, settings)
+
+
+def _fill_once(
+    connection: psycopg.Connection,
+    settings: Settings,
+    *,
+    seed: int = SEED,
+    end: dt.datetime | None = None,
+) -> None:
+    if scalar(connection, sql.SQL("select to_regclass('aircraft') is null")):
+        fill(connection, settings, seed=seed, end=end or dt.datetime.now(dt.UTC))
 
 
 def fill(
@@ -116,7 +137,7 @@ def generate(
         psycopg.Error: the database is away, or was not made by :func:`fill`.
     """
     with psycopg.connect(url, connect_timeout=10) as connection:
-        connection.execute("select pg_advisory_xact_lock(hashtext('lavra.workloads.aviation'))")
+        connection.execute(_TAKE_TURNS)
         chance = random.Random(seed)  # noqa: S311 - a workload, not a secret
         simulation = Maintenance(_load(connection), chance)
         moment = at or dt.datetime.now(dt.UTC)

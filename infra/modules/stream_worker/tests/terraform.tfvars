@@ -1,0 +1,12 @@
+catalog = {
+  ca_secret  = "lavra-test-catalog-ca"
+  url_secret = "lavra-test-catalog-url-worker"
+}
+image           = "southamerica-east1-docker.pkg.dev/example/lavra-test/job@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+lake_url        = "gs://acme-lavra-test"
+name            = "lavra-test-streams"
+project_id      = "example"
+region          = "southamerica-east1"
+service_account = "worker@example.iam.gserviceaccount.com"
+teardown_job    = "lavra-test-teardown-streams"
+vpc             = { network = "n", subnetwork = "s" }
