@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_MEBIBYTE = 1024 * 1024
+
 
 @dataclass(frozen=True)
 class MaintenanceLimits:
@@ -33,7 +35,9 @@ class MaintenanceLimits:
     Attributes:
         flush_rows: Inlined rows of a table that become a file at once.
         flush_s: Age, in seconds, at which fewer do.
-        merge_files: New files of a table after which its small ones are merged.
+        merge_files: New files of a table after which its small ones are merged; as many merged
+            ones are merged again, size by size.
+        merge_sizes: Bytes at which a file belongs to the next size; of the last it stays as it is.
         position_commits: Commits after which the old versions of the position go.
         expire_s: Seconds between two rounds of expiry.
         keep_snapshots_s: Age from which a stream's snapshots expire.
@@ -44,6 +48,7 @@ class MaintenanceLimits:
     flush_rows: int = 2_000
     flush_s: float = 60.0
     merge_files: int = 16
+    merge_sizes: tuple[int, ...] = (_MEBIBYTE, 16 * _MEBIBYTE, 256 * _MEBIBYTE)
     position_commits: int = 1_000
     expire_s: float = 60.0
     keep_snapshots_s: float = 600.0
@@ -110,11 +115,16 @@ class Maintenance:
                 self._files[table] = self._files.get(table, 0) + 1
         for table, count in list(self._files.items()):
             if count >= limits.merge_files:
-                self._call(f"ducklake_merge_adjacent_files('{LAKE}', ?, schema => ?)",
-                           [table, self._schema])  # fmt: skip
+                self._merge(table)
                 self._files[table] = 0
         if self._commits >= limits.position_commits:
             self._flush("_position")
+            # A flush keeps the versions that are gone, as a file and what is deleted from it; all
+            # such files are read with each commit until they are rewritten without.
+            self._call(
+                f"ducklake_rewrite_data_files('{LAKE}', '_position', schema => ?, "
+                "delete_threshold => 0)", [self._schema],
+            )  # fmt: skip
             self._commits = 0
         if now - self._expired_at >= limits.expire_s:
             self._expired_at = now
@@ -125,6 +135,46 @@ class Maintenance:
             f"ducklake_flush_inlined_data('{LAKE}', schema_name => ?, table_name => ?)",
             [self._schema, table],
         )
+
+    def _merge(self, table: str) -> None:
+        """Merge files with others of their size.
+
+        All in one would write what a day has brought again with every round; so each row is
+        written once for each size.
+        """
+        smallest = 0
+        for level, size in enumerate(self._limits.merge_sizes):
+            if level and self._count_files(table, smallest, size) < self._limits.merge_files:
+                return
+            self._call(
+                f"ducklake_merge_adjacent_files('{LAKE}', ?, schema => ?, min_file_size => ?, "
+                "max_file_size => ?)", [table, self._schema, smallest, size],
+            )  # fmt: skip
+            smallest = size
+
+    def _count_files(self, table: str, smallest: int, size: int) -> int:
+        """Return how many files of a size the fullest partition has: only those are merged."""
+        with self._catalog.connect() as connection:
+            row = connection.execute(
+                """
+                with files as (
+                    select string_agg(p.partition_value, '/' order by p.partition_key_index) as day
+                    from ducklake.ducklake_data_file f
+                    join ducklake.ducklake_table t
+                        on t.table_id = f.table_id and t.end_snapshot is null
+                    join ducklake.ducklake_schema s
+                        on s.schema_id = t.schema_id and s.end_snapshot is null
+                    left join ducklake.ducklake_file_partition_value p
+                        on p.data_file_id = f.data_file_id
+                    where f.end_snapshot is null and s.schema_name = %s and t.table_name = %s
+                      and f.file_size_bytes >= %s and f.file_size_bytes < %s
+                    group by f.data_file_id
+                )
+                select count(*) from files group by day order by 1 desc limit 1
+                """,
+                (self._schema, table, smallest, size),
+            ).fetchone()
+        return int(row[0]) if row else 0
 
     def _expire(self) -> None:
         with self._catalog.connect() as connection:

@@ -77,8 +77,8 @@ def test_what_the_source_keeps_is_limited(follow: Follow) -> None:
 def test_expiry_leaves_what_a_release_needs(stream_lake: StreamLake) -> None:
     lake = stream_lake
     hurried = MaintenanceLimits(
-        flush_rows=1, flush_s=0, merge_files=2, position_commits=2, expire_s=0,
-        keep_snapshots_s=0, keep_files_s=0,
+        flush_rows=1, flush_s=0, merge_files=2, merge_sizes=(12_000, 50_000, 100_000),
+        position_commits=2, expire_s=0, keep_snapshots_s=0, keep_files_s=0,
     )  # fmt: skip
     landing = StreamLanding(lake.catalog, lake.storage, "expiry", hurried)
     schema = pa.schema([("id", pa.int64()), *SOURCE_META])
@@ -96,6 +96,16 @@ def test_expiry_leaves_what_a_release_needs(stream_lake: StreamLake) -> None:
             rows = connection.execute(
                 "select snapshot_id from ducklake.ducklake_snapshot order by 1"
             ).fetchall()
+        return [row[0] for row in rows]
+
+    def file_sizes(table: str) -> list[int]:
+        with lake.catalog.connect() as connection:
+            rows = connection.execute(
+                "select f.file_size_bytes from ducklake.ducklake_data_file f "
+                "join ducklake.ducklake_table t using (table_id) join ducklake.ducklake_schema s "
+                "using (schema_id) where f.end_snapshot is null and t.table_name = %s "
+                "and s.schema_name = 'landing_expiry' order by 1", (table,),
+            ).fetchall()  # fmt: skip
         return [row[0] for row in rows]
 
     try:
@@ -117,6 +127,11 @@ def test_expiry_leaves_what_a_release_needs(stream_lake: StreamLake) -> None:
             f"select count(*), sum(id) from lake.landing_expiry.numbers at (version => {released})"
         )
         assert counted == [(610, 610 * 611 // 2)]
+        # Files were merged with others of their size, and old positions are in none.
+        assert len(file_sizes("numbers")) < 6
+        assert len(file_sizes("_position")) == 1
+        landed = lake.rows("select count(*), count(distinct id) from lake.landing_expiry.numbers")
+        assert landed == [(610 + 3 * 710, 610 + 3 * 710)]
     finally:
         landing.close()
         with lake.catalog.connect() as connection:
