@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Error, Page, Response, sync_playwright
@@ -89,25 +90,38 @@ def _dump(page: Page, seen: list[str]) -> None:
         page.screenshot(path=ARTEFACTS / f"{name}.png", timeout=10_000)
 
 
-def log_in(page: Page, url: str, username: str, password: str) -> None:
-    """Log in to Superset by its form.
+def log_in(page: Page, url: str, username: str, password: str, to: str = "/") -> None:
+    """Log in to Superset by its form, which then goes on to the page ``to``.
 
     The form is filled when the page is at rest: an answer to a request that the page made as
     nobody, arriving after the login's, would put nobody's session cookie over the user's.
     """
-    page.goto(f"{url}/login/", wait_until="networkidle")
+    page.goto(f"{url}/login/?next={quote(to)}", wait_until="networkidle")
     page.fill("input[id=username], input[name=username]", username)
     page.fill("input[id=password], input[name=password]", password)
     page.click("button[type=submit], input[type=submit]")
     page.wait_for_url(lambda found: "/login" not in found)
-    page.wait_for_load_state("networkidle")
 
 
-def open_dashboard(page: Page, url: str, slug: str, charts: int) -> ChartAnswers:
-    """Open a dashboard and wait until each of its charts was answered and drawn."""
+def open_dashboard(
+    page: Page, url: str, slug: str, charts: int, login: tuple[str, str] | None = None
+) -> ChartAnswers:
+    """Open a dashboard and wait until each of its charts was answered and drawn.
+
+    Args:
+        page: A browser's page.
+        url: Where Superset is.
+        slug: The dashboard's name in its address.
+        charts: How many charts it has.
+        login: The name and password of who is to log in for it, by the form.
+    """
     answers = ChartAnswers()
     page.on("response", answers.listen)
-    page.goto(f"{url}/superset/dashboard/{slug}/?standalone=0")
+    address = f"/superset/dashboard/{slug}/?standalone=0"
+    if login:
+        log_in(page, url, *login, to=address)
+    else:
+        page.goto(f"{url}{address}")
     page.wait_for_selector(".dashboard-component-chart-holder")
 
     def drawn() -> bool:

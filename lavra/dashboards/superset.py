@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlencode, urlsplit
 
 import psycopg
@@ -269,20 +269,28 @@ def run_program(
         task_file = Path(folder) / "task.json"
         write_private(task_file, json.dumps(task | {"outcome_file": str(outcome_file)}))
         with log_file.open("wb") as log:
-            done = subprocess.run(
+            status = _run(
                 [str(environment.python), str(script), str(task_file)],
-                env=os.environ | _variables(settings, environment, catalog) | _HASTE,
-                cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                timeout=BOOTSTRAP_TIMEOUT_S, check=False,
-            )  # fmt: skip
+                os.environ | _variables(settings, environment, catalog) | _HASTE,
+                folder,
+                log,
+            )
         if not outcome_file.exists():
             tail = log_file.read_text("utf-8", errors="replace")[-2000:]
             raise ProcessError(
-                f"Superset's {script.stem} ended with status {done.returncode}:\n{tail}",
+                f"Superset's {script.stem} ended with status {status}:\n{tail}",
                 remedy=f"The whole log is {log_file}.",
             )
         outcome: dict[str, Any] = json.loads(outcome_file.read_text("utf-8"))
     return outcome
+
+
+def _run(command: list[str], variables: dict[str, str], folder: str, log: BinaryIO) -> int:
+    """Run a program to its end, in a folder, its output in a log; return its exit status."""
+    return subprocess.run(
+        command, env=variables, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        timeout=BOOTSTRAP_TIMEOUT_S, check=False,
+    ).returncode  # fmt: skip
 
 
 _HASTE = {"PGOPTIONS": "-c synchronous_commit=off"}

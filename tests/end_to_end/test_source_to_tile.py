@@ -9,7 +9,7 @@ import pytest
 
 from lavra.dashboards.superset import admin_credentials
 from lavra.settings import load_settings
-from tests.browser import keep, log_in, open_browser, open_dashboard
+from tests.browser import keep, open_browser, open_dashboard
 from tests.end_to_end.conftest import RunningLake, Superset
 
 pytestmark = pytest.mark.timeout(1200)
@@ -63,6 +63,7 @@ def test_a_row_goes_from_the_source_to_the_tile(
     assert shown == cancelled + 1
 
 
+@pytest.mark.soak
 def test_a_run_without_news_releases_nothing(running_lake: RunningLake) -> None:
     before = running_lake.query(NET_REVENUE)
     running_lake.command("lavra", "ingest", "run", "--all")
@@ -98,10 +99,10 @@ def test_the_password_is_in_no_log(running_lake: RunningLake, superset: Superset
 @pytest.mark.browser
 def test_a_person_sees_the_shop_in_a_browser(running_lake: RunningLake, superset: Superset) -> None:
     url = f"http://127.0.0.1:{running_lake.superset_port}"
-    username, password = admin_credentials(load_settings(running_lake.root))
+    admin = admin_credentials(load_settings(running_lake.root))
+    charts = len(superset.charts())
     with open_browser() as page:
-        log_in(page, url, username, password)
-        answers = open_dashboard(page, url, "commerce", len(superset.charts()))
+        answers = open_dashboard(page, url, "commerce", charts, login=(*admin,))
         keep(page, "shop_from_its_source")
-    assert len(answers.answers) >= len(superset.charts())
+    assert len(answers.answers) >= charts
     assert answers.without_rows == []

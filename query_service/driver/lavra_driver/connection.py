@@ -39,6 +39,7 @@ def connect(
     snapshot: str | None = None,
     schema: str | None = None,
     headers: Mapping[str, str] | None = None,
+    share_pool: bool = False,
 ) -> Connection:
     """Return a connection to a query service; nothing is sent before the first query.
 
@@ -64,6 +65,8 @@ def connect(
         schema: What a program means by a table without a schema. The connection keeps it for that
             program (Superset completes the names); the service itself wants ``schema.table``.
         headers: Further headers of every call.
+        share_pool: Leave HTTP connections open when this one is closed, for the next one of this
+            process to the same service: for programs that connect for each query (Superset).
 
     Raises:
         InterfaceError: an argument makes no sense.
@@ -90,6 +93,7 @@ def connect(
         ca_file=ca_file,
         verify=verify,
         headers=dict(headers or {}),
+        share_pool=share_pool,
     )
     return Connection(
         Transport(endpoint),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -46,6 +47,8 @@ class Endpoint:
         verify: Whether the service's certificate is checked.
         headers: Further headers of every call.
         pool_size: Connections kept open, one for each thread that queries at a time.
+        share_pool: Whether they are those of every such endpoint of this process to the same
+            service, and stay open when this one is closed.
     """
 
     url: str
@@ -58,6 +61,7 @@ class Endpoint:
     verify: bool = True
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     pool_size: int = 8
+    share_pool: bool = False
 
 
 class Transport:
@@ -68,24 +72,11 @@ class Transport:
 
     @cached_property
     def _pool(self) -> urllib3.PoolManager:
-        import urllib3
-
-        endpoint = self.endpoint
-        options: dict[str, Any] = {}
-        if endpoint.url.startswith("https://"):
-            options["cert_reqs"] = "CERT_REQUIRED" if endpoint.verify else "CERT_NONE"
-            if endpoint.ca_file:
-                options["ca_certs"] = endpoint.ca_file
-        return urllib3.PoolManager(
-            maxsize=endpoint.pool_size,
-            timeout=urllib3.Timeout(connect=endpoint.connect_timeout_s, read=endpoint.timeout_s),
-            retries=False,
-            **options,
-        )
+        return _shared_pool(self.endpoint) if self.endpoint.share_pool else _pool_of(self.endpoint)
 
     def close(self) -> None:
-        """Close every idle connection."""
-        if "_pool" in self.__dict__:
+        """Close every idle connection, unless others share them."""
+        if "_pool" in self.__dict__ and not self.endpoint.share_pool:
             self._pool.clear()
 
     def query(
@@ -228,6 +219,38 @@ class Transport:
             ) from error
         except urllib3.exceptions.HTTPError as error:
             raise self._unreachable(error) from error
+
+
+def _pool_of(endpoint: Endpoint) -> urllib3.PoolManager:
+    import urllib3
+
+    options: dict[str, Any] = {}
+    if endpoint.url.startswith("https://"):
+        options["cert_reqs"] = "CERT_REQUIRED" if endpoint.verify else "CERT_NONE"
+        if endpoint.ca_file:
+            options["ca_certs"] = endpoint.ca_file
+    return urllib3.PoolManager(
+        maxsize=endpoint.pool_size,
+        timeout=urllib3.Timeout(connect=endpoint.connect_timeout_s, read=endpoint.timeout_s),
+        retries=False,
+        **options,
+    )
+
+
+_shared_pools: dict[tuple[Any, ...], urllib3.PoolManager] = {}
+
+
+def _shared_pool(endpoint: Endpoint) -> urllib3.PoolManager:
+    """Return this process's pool for a service and a way to trust and wait for it.
+
+    Who asks is said by the headers of each request, never by a connection. A process that was
+    forked does not take its parent's connections.
+    """
+    key = (
+        os.getpid(), endpoint.url, endpoint.verify, endpoint.ca_file, endpoint.timeout_s,
+        endpoint.connect_timeout_s, endpoint.pool_size,
+    )  # fmt: skip
+    return _shared_pools.get(key) or _shared_pools.setdefault(key, _pool_of(endpoint))
 
 
 class BodyReader:

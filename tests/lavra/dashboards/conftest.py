@@ -20,6 +20,7 @@ from lavra.dashboards.client import SupersetClient
 from lavra.dashboards.environment import SupersetEnvironment
 from lavra.settings import Settings, load_settings
 from tests.conftest import free_port
+from tests.lavra.dashboards.superset_process import SupersetProcess
 from tests.query_service.conftest import OPEN_POLICY, Lake, close_lake, make_lake, serving
 
 REPOSITORY = Path(__file__).parents[3]
@@ -90,6 +91,13 @@ AUDITS = ("not_null", "unique_grain")
 FAILED_AUDIT = "orders_are_recent"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give time to whichever test is the first and starts Superset, on a busy machine."""
+    for item in items:
+        if "running_superset" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(1200))
+
+
 def note_audits(lake: Lake, release: int) -> None:
     """Write down that the audits of a release's tables passed, and that one of orders failed.
 
@@ -120,23 +128,34 @@ class RunningSuperset:
     environment: SupersetEnvironment
     lake: Lake
     first: superset.Outcome
-    first_s: float
+    process: SupersetProcess
+
+    @property
+    def admin(self) -> tuple[str, str]:
+        """The administrator's name and password."""
+        credentials = superset.admin_credentials(self.settings)
+        return credentials.username, credentials.password
 
     def client(self) -> SupersetClient:
         """A session as the administrator."""
         return SupersetClient(self.url, superset.admin_credentials(self.settings))
 
+    def released(self) -> str:
+        """The release that the service answers from."""
+        url = f"{self.settings.service_url}/v1/snapshot"
+        answer = httpx.get(url, timeout=60, trust_env=False)
+        found: str = answer.json()["id"]
+        return found
+
     def serves(self, environment: str) -> bool:
         """Whether the service has loaded a release of an environment."""
         url = f"{self.settings.service_url}/v1/snapshot"
-        answer = httpx.get(url, params={"environment": environment}, trust_env=False)
+        answer = httpx.get(url, params={"environment": environment}, timeout=60, trust_env=False)
         return answer.status_code == 200
 
 
-@pytest.fixture(scope="session")
-def dashboards_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
-    """A lake with the commerce domain's Gold tables and this repository's dashboards."""
-    root = tmp_path_factory.mktemp("dashboards") / "lake"
+def make_lake_with_dashboards(root: Path) -> Lake:
+    """Make a lake without Gold tables, with this repository's models and dashboards."""
     lake = make_lake(root, OPEN_POLICY + AUDITORS, time_zone="America/Sao_Paulo")
     (root / "lavra.toml").write_text('name = "test"\ntime_zone = "America/Sao_Paulo"\n')
     for folder in ("superset", "sqlmesh_project"):
@@ -144,6 +163,13 @@ def dashboards_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
             REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns(".cache", "logs"),
             dirs_exist_ok=True,
         )  # fmt: skip
+    return lake
+
+
+@pytest.fixture(scope="session")
+def dashboards_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    """A lake with the commerce domain's Gold tables and this repository's dashboards."""
+    lake = make_lake_with_dashboards(tmp_path_factory.mktemp("dashboards") / "lake")
     lake.duck.execute("create schema lake.gold_commerce")
     for name, select in GOLD.items():
         lake.duck.execute(f"create table lake.gold_commerce.{name} as {select}")
@@ -175,13 +201,13 @@ def running_superset(
             service_url=str(service.base_url).rstrip("/"),
             superset_port=free_port(),
         )
-        started = time.monotonic()
-        outcome = superset.bootstrap(settings, superset_environment, dashboards_lake.catalog)
-        took_s = time.monotonic() - started
-        with serving_superset(settings, superset_environment) as url:
-            yield RunningSuperset(
-                url, settings, superset_environment, dashboards_lake, outcome, took_s
-            )
+        process = SupersetProcess(settings, superset_environment)
+        with process, process.replacing_programs():
+            outcome = superset.bootstrap(settings, superset_environment, dashboards_lake.catalog)
+            with serving_superset(settings, superset_environment) as url:
+                yield RunningSuperset(
+                    url, settings, superset_environment, dashboards_lake, outcome, process
+                )
 
 
 @contextmanager

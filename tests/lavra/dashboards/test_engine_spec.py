@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -84,16 +82,20 @@ STATEMENTS = [
 
 
 @pytest.fixture(scope="session")
-def outcome(running_superset: RunningSuperset) -> dict[str, Any]:
+def outcome(
+    running_superset: RunningSuperset, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     """What the probe saw inside Superset."""
     running = running_superset
+    folder = tmp_path_factory.mktemp("probe")
+    probe = folder / "probe.py"
+    probe.write_text(PROBE % {"statements": STATEMENTS}, "utf-8")
     command, variables = superset.server_command(running.settings, running.environment)
-    done = subprocess.run(
-        [command[0], "-c", PROBE % {"statements": STATEMENTS}],
-        env=os.environ | variables, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    line = next(text for text in done.stdout.splitlines() if text.startswith("OUTCOME"))
+    with (folder / "probe.log").open("wb") as log:
+        status = running.process.run([command[0], str(probe)], variables, str(folder), log)
+    said = (folder / "probe.log").read_text("utf-8")
+    assert status == 0, said[-3000:]
+    line = next(text for text in said.splitlines() if text.startswith("OUTCOME"))
     found: dict[str, Any] = json.loads(line.removeprefix("OUTCOME"))
     return found
 

@@ -71,7 +71,7 @@ def test_a_preview_stands_beside_production_and_goes_again(
     with pytest.raises(DashboardError, match="prod is no preview"):
         preview.remove(running.settings, "prod", *where)
     _release(running.lake, superset.read_gold(running.settings), SHOWN)
-    wait_until(lambda: running.serves(SHOWN))
+    wait_until(lambda: running.serves(SHOWN), timeout_s=120)
 
     with running.client() as client:
         before = {chart["id"] for chart in client.charts_of("commerce")}

@@ -48,7 +48,7 @@ def sign_on(running_superset: RunningSuperset, provider: Provider) -> Iterator[s
 def _log_in(url: str, provider: Provider, person: dict[str, Any]) -> Iterator[httpx.Client]:
     """Follow every redirect from the login page to where it ends."""
     provider.person = person
-    with httpx.Client(base_url=url, follow_redirects=True, timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=url, follow_redirects=True, timeout=120, trust_env=False) as client:
         client.get("/login/sso")
         yield client
 
@@ -128,7 +128,7 @@ def test_a_key_that_is_not_the_providers_logs_nobody_in(sign_on: str, provider: 
 
 def test_a_forged_answer_of_the_provider_logs_nobody_in(sign_on: str, provider: Provider) -> None:
     provider.person = ANA
-    with httpx.Client(base_url=sign_on, timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=sign_on, timeout=120, trust_env=False) as client:
         answer = client.get("/oauth-authorized/sso?code=stolen&state=made-up")
         assert answer.status_code == 302
         assert _who(client) is None

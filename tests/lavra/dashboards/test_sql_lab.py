@@ -64,7 +64,7 @@ class SqlLab:
     def ask(self, sql: str) -> tuple[list[str], list[list[Any]]]:
         """Return the types and rows of a statement that goes to the service as it is."""
         answer = httpx.post(
-            f"{self._service}/v1/sql", json={"sql": sql}, timeout=60, trust_env=False
+            f"{self._service}/v1/sql", json={"sql": sql}, timeout=120, trust_env=False
         ).json()
         assert "rows" in answer, answer
         return [column["type"] for column in answer["columns"]], answer["rows"]

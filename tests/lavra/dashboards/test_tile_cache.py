@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
-
 from lavra.dashboards.client import SupersetClient
 from lavra.dashboards.superset import Credentials
 from query_service.result_cache import VOLATILE
@@ -75,17 +73,11 @@ def test_a_tile_is_kept_until_the_next_release_and_for_one_person(
         tables = [*(("gold_commerce", name) for name in GOLD), ("gold_test", UI_TABLE)]
         release = lake.release(tables=tables)
         note_audits(lake, release)
-        wait_until(lambda: _served(running) == str(release))
+        wait_until(lambda: running.released() == str(release), timeout_s=120)
         fresh = _ask(client, asked)
         assert not fresh["is_cached"]
         assert _total(fresh) == _total(kept) + 1
         assert _ask(client, asked)["is_cached"]
-
-
-def _served(running: RunningSuperset) -> str:
-    answer = httpx.get(f"{running.settings.service_url}/v1/snapshot", trust_env=False)
-    found: str = answer.json()["id"]
-    return found
 
 
 def test_what_may_change_without_a_release_is_not_kept(running_superset: RunningSuperset) -> None:

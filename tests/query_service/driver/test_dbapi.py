@@ -6,13 +6,14 @@ import datetime as dt
 import threading
 import time
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
 
 import lavra_driver
-from lavra_driver import exceptions
+from lavra_driver import exceptions, transport
 
 if TYPE_CHECKING:
     from toy_service import ToyService
@@ -295,3 +296,26 @@ def test_an_error_has_the_id_of_its_query(connection: Connection) -> None:
     with pytest.raises(lavra_driver.ProgrammingError) as caught:
         cursor.execute("select nothing")
     assert caught.value.query_id == cursor.query_id
+
+
+def test_connections_that_share_a_pool_keep_its_sockets_and_not_who_asks(
+    service: ToyService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "_shared_pools", {})
+    for key in ("a-key", "another"):
+        shared = lavra_driver.connect(
+            "127.0.0.1", service.port, api_key=key, share_pool=True, timeout_s=60
+        )
+        with shared:
+            endpoint = shared.transport.endpoint
+            assert shared.execute("select 1").fetchall() == [(1,)]
+    (pool,) = transport._shared_pools.values()
+    try:
+        assert pool.connection_from_url(service.url).num_connections == 1
+        asked = [headers["Authorization"] for _, _, headers, _ in service.requests]
+        assert asked == ["Bearer a-key", "Bearer another"]
+        # A fork of the process would read the answers to its parent's requests.
+        monkeypatch.setattr(transport, "os", SimpleNamespace(getpid=lambda: -1))
+        assert transport._shared_pool(endpoint) is not pool
+    finally:
+        pool.clear()

@@ -157,9 +157,14 @@ class LavraEngineSpec(BaseEngineSpec):
         catalog: str | None = None,
         schema: str | None = None,
     ) -> tuple[URL, dict[str, Any]]:
-        """Connect to the chosen environment; a name without a schema means the chosen one."""
+        """Connect to the chosen environment; a name without a schema means the chosen one.
+
+        Superset connects anew for each query, so the driver keeps the HTTP connections.
+        """
+        # In place: Superset drops what is returned.
+        connect_args.setdefault("share_pool", True)
         if schema:
-            connect_args["schema"] = schema  # in place: Superset drops what is returned
+            connect_args["schema"] = schema
         return (uri.set(database=catalog) if catalog else uri), connect_args
 
     @classmethod
