@@ -7,6 +7,7 @@ import datetime as dt
 import logging
 import time
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lavra.errors import LavraError
@@ -14,8 +15,6 @@ from query_service.cache.live import LiveReader, LiveViews
 from query_service.cache.loader import LoadReport
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from query_service.engine.base import Engine
     from query_service.release_store import LoadedRelease, ReleaseStore
 
@@ -24,7 +23,8 @@ logger = logging.getLogger("query_service")
 KEPT = 4
 """Live states of a release that stay ready besides the newest, for queries that name them."""
 
-RETRY_S = 2.0
+RETRY_S, LAST_RETRY_S = 2.0, 16.0
+"""Until live tables that could not be read are read again: at first, and at most."""
 
 
 @dataclass
@@ -35,6 +35,7 @@ class _Followed:
     views: LiveViews
     states: dict[str, LoadedRelease] = field(default_factory=dict)
     retry_at: float = 0.0
+    wait_s: float = RETRY_S
 
 
 class LiveTables:
@@ -58,7 +59,11 @@ class LiveTables:
     @property
     def files(self) -> set[Path]:
         """Their manifests."""
-        return {s.file for followed in self._followed.values() for s in followed.states.values()}
+        return {state.file for state in self._states}
+
+    @property
+    def _states(self) -> list[LoadedRelease]:
+        return [s for followed in self._followed.values() for s in followed.states.values()]
 
     def named(self, snapshot: str) -> LoadedRelease | None:
         """Return the state ``<release>.<commit>``, if it is kept."""
@@ -80,6 +85,11 @@ class LiveTables:
             if not views.queries:
                 return loaded
             self._followed[loaded.release.id] = _Followed(loaded, views)
+            try:
+                # Beside the reading of commits of the release before it, which go on being shown.
+                await asyncio.to_thread(self._reader.settle, loaded.release, views)
+            except LavraError as error:
+                logger.warning("live tables of release %s: %s", loaded.id, error)
         return await self.newest(loaded) or loaded
 
     async def newest(self, loaded: LoadedRelease) -> LoadedRelease | None:
@@ -95,16 +105,23 @@ class LiveTables:
                 state = await asyncio.to_thread(self._read, followed, loaded)
                 if state:
                     await self._engine.prepare(str(state.file))
-            except LavraError as error:
-                followed.retry_at = time.monotonic() + RETRY_S
+            except (LavraError, OSError) as error:
+                followed.retry_at = time.monotonic() + followed.wait_s
+                followed.wait_s = min(followed.wait_s * 2, LAST_RETRY_S)
                 logger.warning("live tables of release %s: %s", loaded.id, error)
                 return None
+        followed.wait_s = RETRY_S
         if state:
             followed.states[state.id] = state
         return state
 
-    async def forget(self, loaded: set[int]) -> None:
-        """Let go of states of releases that are not loaded, and of old ones, unless in use."""
+    async def forget(self, loaded: set[int], current: set[int]) -> None:
+        """Let go of states of releases that are not loaded, and of old ones, unless in use.
+
+        Args:
+            loaded: Releases that are loaded.
+            current: Those whose commits are followed.
+        """
         for release_id, followed in list(self._followed.items()):
             old = list(followed.states.items())
             if release_id in loaded:
@@ -114,8 +131,18 @@ class LiveTables:
                     del followed.states[name]
             if release_id not in loaded and not followed.states:
                 del self._followed[release_id]
+        files = self.files | {Path(path) for state in self._states for path in state.segments}
+        followed_on = {i: f.views for i, f in self._followed.items() if i in current}
         async with self._reading:
-            await asyncio.to_thread(self._reader.keep_only, self.files)
+            try:
+                await asyncio.to_thread(self._reader.keep_only, files, followed_on)
+            except LavraError as error:
+                logger.warning("live tables: %s", error)
+
+    async def close(self) -> None:
+        """Free what is held."""
+        async with self._reading:
+            await asyncio.to_thread(self._reader.close)
 
     def _read(self, followed: _Followed, loaded: LoadedRelease) -> LoadedRelease | None:
         settled = followed.settled
@@ -124,8 +151,9 @@ class LiveTables:
         if commit is None:
             return None
         began = time.monotonic()
+        before = (loaded.live, loaded.report.cached) if loaded.live is not None else None
         path, cached, through = self._reader.load(
-            settled.release, followed.views, commit, settled.report.cached
+            settled.release, followed.views, commit, settled.report.cached, before
         )
         tables = [
             replace(table, data_through=_latest(table.data_through, through))
@@ -140,7 +168,7 @@ class LiveTables:
         )  # fmt: skip
 
 
-POLL_S = 0.2
+POLL_S = 0.1
 """Between two looks for commits of streams, of releases with live tables."""
 
 

@@ -252,6 +252,7 @@ class ReleaseStore:
     async def close(self) -> None:
         """Forget everything; the segments stay on disk for the next start."""
         self._current, self._loaded = {}, {}
+        await self._live.close()
         await asyncio.to_thread(self._loader.close)
 
     async def _named(self, environment: str, snapshot: str) -> LoadedRelease:
@@ -310,7 +311,8 @@ class ReleaseStore:
         )
 
     async def _forget_states(self) -> None:
-        await self._live.forget(set(self._loaded))
+        current = {loaded.release.id for loaded in self._current.values()}
+        await self._live.forget(set(self._loaded), current)
 
     def _tell(self, loaded: LoadedRelease | None) -> None:
         self._on_change(loaded, {held.id for held in self._loaded.values()} | self._live.ids)

@@ -1,9 +1,8 @@
 """Live tables: views of a release that also read what streams have landed since.
 
-A release's views are kept as DuckLake keeps them: SQL that names tables and other views. Those that
-reach a landing table are evaluated anew after each commit of a stream: the landing tables as they
-are at that commit, everything else at the release's own snapshot. So what a batch run writes
-meanwhile, half finished or not, is never seen before it is released.
+They are evaluated anew after each commit of a stream that brought rows of theirs: the landing
+tables as they are at that commit, everything else at the release's own snapshot. So what a batch
+run writes meanwhile, half finished or not, is never seen before it is released.
 
 Crash: files appear whole or not at all, and the folder is emptied at the start. A snapshot that
 expires between two looks is an error of that look; the next one reads a newer one.
@@ -11,108 +10,39 @@ expires between two looks is an error of that look; the next one reads a newer o
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-import re
 import shutil
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import duckdb
-from psycopg import sql
+import psycopg
 
-from lavra.catalog.catalog import DUCKLAKE_SCHEMA
-from lavra.ducklake import attach_lake, connect_duckdb
-from lavra.errors import CatalogError
+from lavra.errors import CatalogError, CatalogUnavailable
+from query_service.cache.live_rows import LiveRows
+from query_service.cache.live_views import LiveViews, find_live_views, last_commit
 from query_service.cache.release_file import CachedTable, write_release_file
 from query_service.cache.segments import segment_rows, servable_schema, write_segment
 from query_service.cache.table_loader import ROWS_PER_BATCH
-from query_service.releases import table_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import psycopg
-
     from lavra.catalog import Catalog
     from lavra.storage import LakeStorage
     from query_service.releases import Release
 
-LANDING = "landing_"
-SETTLED, LIVE = "settled", "live"
-"""Names under which the lake is attached: at the release's snapshot, and at the live commit."""
-
-_NAME = r'("(?:[^"]|"")+"|\w+)'
-_REFERENCE = re.compile(rf"\{{DUCKLAKE_CATALOG\}}\.{_NAME}\.{_NAME}")
-_LAKE = sql.Identifier(DUCKLAKE_SCHEMA)
-
-
-@dataclass(frozen=True)
-class LiveViews:
-    """The live tables of a release.
-
-    Attributes:
-        queries: DuckDB SQL over the two attached lakes, by "schema.table".
-        streams: Schemas of the streams that they read.
-        positions: Ids of these streams' tables of positions, which each commit writes.
-    """
-
-    queries: dict[str, str]
-    streams: tuple[str, ...]
-    positions: tuple[int, ...]
-
-
-def find_live_views(connection: psycopg.Connection, release: Release) -> LiveViews:
-    """Return which tables of a release are live; none, as a rule."""
-    rows = connection.execute(
-        sql.SQL(
-            "select s.schema_name, v.view_name, v.sql from {0}.ducklake_view v "
-            "join {0}.ducklake_schema s using (schema_id) "
-            "where v.begin_snapshot <= %(at)s and coalesce(v.end_snapshot > %(at)s, true) "
-            "and s.begin_snapshot <= %(at)s and coalesce(s.end_snapshot > %(at)s, true)"
-        ).format(_LAKE),
-        {"at": release.snapshot_id},
-    ).fetchall()
-    views = {(schema, name): text for schema, name, text in rows}
-    streams: set[str] = set()
-    queries = {}
-    for table in release.tables:
-        text = views.get((table.physical_schema, table.physical_table))
-        if text is None:
-            continue
-        found: set[str] = set()
-        query = _expanded(text, views, found)
-        if found:
-            queries[table_name(table)] = query
-            streams |= found
-    positions = connection.execute(
-        sql.SQL(
-            "select t.table_id from {0}.ducklake_table t join {0}.ducklake_schema s "
-            "using (schema_id) where s.schema_name = any(%s) and t.table_name = '_position' "
-            "and t.end_snapshot is null and s.end_snapshot is null"
-        ).format(_LAKE),
-        (sorted(streams),),
-    ).fetchall()
-    return LiveViews(queries, tuple(sorted(streams)), tuple(row[0] for row in positions))
-
-
-def last_commit(connection: psycopg.Connection, views: LiveViews, after: int) -> int | None:
-    """Return the newest snapshot after one in which any of the streams committed a batch."""
-    if not views.positions:
-        return None
-    wanted = "|".join(map(str, views.positions))
-    row = connection.execute(
-        sql.SQL(
-            "select max(snapshot_id) from {}.ducklake_snapshot_changes where snapshot_id > %s "
-            "and changes_made ~ %s"
-        ).format(_LAKE),
-        (after, f"(^|,)(inlined_insert|inserted_into_table):({wanted})(,|$)"),
-    ).fetchone()
-    return int(row[0]) if row and row[0] is not None else None
+__all__ = ["LiveReader", "LiveViews"]
 
 
 class LiveReader:
-    """Evaluates live tables. One thread at a time uses it.
+    """Evaluates live tables.
+
+    One thread at a time uses it, but for :meth:`find` and :meth:`settle`, which another may call
+    meanwhile.
 
     Args:
         catalog: Of the lake.
@@ -121,13 +51,23 @@ class LiveReader:
     """
 
     def __init__(self, catalog: Catalog, storage: LakeStorage, folder: Path) -> None:
-        self._catalog, self._storage, self._folder = catalog, storage, folder
+        self._catalog, self._folder = catalog, folder
         shutil.rmtree(folder, ignore_errors=True)
+        self._rows = LiveRows(catalog, storage, folder / "spilled")
+        self._looking: psycopg.Connection | None = None
 
     def find(self, release: Release) -> LiveViews:
         """Return which tables of a release are live."""
         with self._catalog.connect() as connection:
             return find_live_views(connection, release)
+
+    def settle(self, release: Release, views: LiveViews) -> None:
+        """Copy what live tables read besides landing tables; this may take seconds.
+
+        Raises:
+            CatalogError: its snapshot has expired, or the catalog is away.
+        """
+        self._rows.settle(release, views)
 
     def last_commit(self, views: LiveViews, after: int) -> int | None:
         """Return the newest commit of the streams after a snapshot, if there is one.
@@ -135,11 +75,16 @@ class LiveReader:
         Raises:
             CatalogError: the catalog is away.
         """
-        with self._catalog.connect(autocommit=True) as connection:
+        with self._asking() as connection:
             return last_commit(connection, views, after)
 
     def load(
-        self, release: Release, views: LiveViews, commit: int, settled: Sequence[CachedTable]
+        self,
+        release: Release,
+        views: LiveViews,
+        commit: int,
+        settled: Sequence[CachedTable],
+        before: tuple[int, Sequence[CachedTable]] | None = None,
     ) -> tuple[Path, list[CachedTable], dt.datetime | None]:
         """Return a manifest of the release with its live tables as of a commit.
 
@@ -148,6 +93,7 @@ class LiveReader:
             views: Its live tables.
             commit: Snapshot of the lake.
             settled: The release's tables as they were loaded.
+            before: An earlier commit, and the tables as of that.
 
         Returns:
             The manifest's path, the tables, and when the streams' last change was committed at
@@ -156,82 +102,98 @@ class LiveReader:
         Raises:
             CatalogError: a snapshot has expired, or a view cannot be evaluated.
         """
-        folder = self._folder / f"{release.id}.{commit}"
-        duck = connect_duckdb(self._storage, threads=2)
         try:
-            duck.execute("SET arrow_output_version = '1.4'; SET produce_arrow_string_view = true")
-            for alias, snapshot in ((SETTLED, release.snapshot_id), (LIVE, commit)):
-                attach_lake(
-                    duck, self._catalog, self._storage,
-                    alias=alias, read_only=True, snapshot_version=snapshot,
-                )  # fmt: skip
-            through = self._through(duck, views)
-            tables = [
-                self._evaluate(duck, table, views, folder, f"{release.id}.{commit}")
-                if table.name in views.queries
-                else table
-                for table in settled
-            ]
-        except duckdb.Error as error:
-            raise CatalogError(
-                f"The live tables of release {release.id} cannot be read at {commit}: "
-                f"{str(error).splitlines()[0]}"
-            ) from error
-        finally:
-            duck.close()
+            return self._load(release, views, commit, settled, before)
+        except CatalogError:
+            self._rows.attach_anew()
+        try:
+            return self._load(release, views, commit, settled, before)
+        except CatalogError:
+            self._rows.close()
+            raise
+
+    def _load(
+        self,
+        release: Release,
+        views: LiveViews,
+        commit: int,
+        settled: Sequence[CachedTable],
+        before: tuple[int, Sequence[CachedTable]] | None,
+    ) -> tuple[Path, list[CachedTable], dt.datetime | None]:
+        snapshot = f"{release.id}.{commit}"
+        folder = self._folder / snapshot
+        self._rows.settle(release, views)
+        changed_at = self._rows.follow(views, commit)
+        through = self._rows.through(views, commit)
+        earlier, known = (before[0], {t.name: t for t in before[1]}) if before else (-1, {})
+        tables = []
+        for table in settled:
+            found = table
+            if table.name in views.queries:
+                is_changed = any(changed_at[place] > earlier for place in views.reads[table.name])
+                if table.name not in known or is_changed:
+                    path = folder / f"{table.name}.seg"
+                    found = self._evaluate(table, views.queries[table.name], path)
+                else:
+                    found = known[table.name]
+                found = replace(found, facts=replace(table.facts, snapshot=snapshot))
+            tables.append(found)
         path = folder / "release.json"
         write_release_file(path, tables)
-        return path, tables, through
+        return path, tables, _earliest(through)
 
-    def keep_only(self, paths: set[Path]) -> None:
-        """Delete all but these manifests and the rows beside them."""
-        kept = {path.parent for path in paths}
-        for folder in self._folder.glob("*"):
-            if folder not in kept:
+    def keep_only(self, files: set[Path], releases: dict[int, LiveViews]) -> None:
+        """Delete all but these files, and what is held for other than these releases.
+
+        Raises:
+            CatalogError: DuckDB failed; what is needed is read anew.
+        """
+        for folder in self._folder.glob("*.*"):
+            kept = [path for path in folder.glob("*") if path in files]
+            for path in folder.glob("*"):
+                if path not in files:
+                    path.unlink(missing_ok=True)
+            if not kept:
                 shutil.rmtree(folder, ignore_errors=True)
+        self._rows.keep_only(releases)
 
-    @staticmethod
-    def _evaluate(
-        duck: duckdb.DuckDBPyConnection,
-        table: CachedTable,
-        views: LiveViews,
-        folder: Path,
-        snapshot: str,
-    ) -> CachedTable:
-        path = folder / f"{table.name}.seg"
-        rows = duck.execute(views.queries[table.name]).to_arrow_reader(ROWS_PER_BATCH)
-        schema = servable_schema(rows.schema)
-        write_segment(path, schema, rows)
+    def close(self) -> None:
+        """Free the copies and the connections."""
+        if self._looking:
+            self._looking.close()
+        self._looking = None
+        self._rows.close()
+
+    def _evaluate(self, table: CachedTable, query: str, path: Path) -> CachedTable:
+        try:
+            rows = self._rows.evaluate(query, ROWS_PER_BATCH)
+            schema = servable_schema(rows.schema)
+            write_segment(path, schema, rows)
+        except duckdb.Error as error:
+            raise CatalogError(
+                f"{table.name} cannot be evaluated: {str(error).splitlines()[0]}"
+            ) from error
         return replace(
             table, schema=schema, segments=(str(path),), bytes=path.stat().st_size,
-            row_count=segment_rows(path), facts=replace(table.facts, snapshot=snapshot),
+            row_count=segment_rows(path),
         )  # fmt: skip
 
-    @staticmethod
-    def _through(duck: duckdb.DuckDBPyConnection, views: LiveViews) -> dt.datetime | None:
-        times = []
-        for schema in views.streams:
-            text = f'select max(epoch_us(source_committed_at)) from {LIVE}."{schema}"._position'  # noqa: S608 - a schema of the lake's own
-            times.append(duck.execute(text).fetchall()[0][0])
-        if not times or None in times:
-            return None
-        return dt.datetime.fromtimestamp(min(times) / 1_000_000, dt.UTC)
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[psycopg.Connection]:
+        """Give the connection that is kept for looks; it is made anew after an error."""
+        try:
+            if self._looking is None:
+                self._looking = psycopg.connect(self._catalog.to_libpq(), autocommit=True)
+            yield self._looking
+        except psycopg.Error as error:
+            if self._looking:
+                self._looking.close()
+            self._looking = None
+            raise CatalogUnavailable(f"The catalog is away: {error}".splitlines()[0]) from error
 
 
-def _expanded(text: str, views: dict[tuple[str, str], str], streams: set[str]) -> str:
-    """Return a view's SQL with views in place, and each table in the lake it is read from."""
-
-    def put(match: re.Match[str]) -> str:
-        schema, name = (_unquoted(part) for part in match.groups())
-        if (schema, name) in views:
-            return f"({_expanded(views[schema, name], views, streams)})"
-        if schema.startswith(LANDING):
-            streams.add(schema)
-            return f"{LIVE}.{match[1]}.{match[2]}"
-        return f"{SETTLED}.{match[1]}.{match[2]}"
-
-    return _REFERENCE.sub(put, text)
-
-
-def _unquoted(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+def _earliest(microseconds: list[int | None]) -> dt.datetime | None:
+    known = [time for time in microseconds if time is not None]
+    if not known or len(known) < len(microseconds):
+        return None
+    return dt.datetime.fromtimestamp(min(known) / 1_000_000, dt.UTC)

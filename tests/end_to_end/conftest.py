@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,32 +96,50 @@ class Superset:
         return rows
 
 
-@pytest.fixture(scope="session")
-def running_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLake]:
-    """The shipped lake with a small shop, from source to Superset."""
-    root = tmp_path_factory.mktemp("up") / "lake"
+def copy_declarations(root: Path, *left_out: str) -> Path:
+    """Copy this repository's declarations, without files and folders of these names."""
     root.mkdir()
+    ignored = shutil.ignore_patterns("__pycache__", ".cache", "logs", *left_out)
     for name in DECLARATIONS:
         source = ROOT / name
         if source.is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", ".cache", "logs")
             shutil.copytree(source, root / name, ignore=ignored)
         else:
             shutil.copy2(source, root / name)
+    return root
+
+
+@contextmanager
+def lake_up(root: Path, *options: str, **variables: str) -> Iterator[RunningLake]:
+    """Run a lake by `lavra up` for a block; nothing of it is left afterwards.
+
+    Args:
+        root: Of its declarations.
+        options: Of the command.
+        variables: Of the environment, beside the ports.
+    """
     service_port, superset_port = free_port(), free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("LAVRA_")} | {
-        "LAVRA_WORKLOAD_SCALE": SCALE,
         "LAVRA_SERVICE_PORT": str(service_port),
         "LAVRA_SUPERSET_PORT": str(superset_port),
+        **variables,
     }
     lake = RunningLake(root, environment, service_port, superset_port)
     try:
-        lake.command("lavra", "up", "--detach")
+        lake.command("lavra", "up", "--detach", *options)
         yield lake
     finally:
         lake.client.close()
         lake.command("lavra", "down", check=False)
     assert processes_of(root) == []
+
+
+@pytest.fixture(scope="session")
+def running_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLake]:
+    """The shipped lake with a small shop, from source to Superset."""
+    root = copy_declarations(tmp_path_factory.mktemp("up") / "lake")
+    with lake_up(root, LAVRA_WORKLOAD_SCALE=SCALE) as lake:
+        yield lake
 
 
 def processes_of(root: Path) -> list[str]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 
 from tests.query_service.conftest import Lake, query, serving, wait_until
+
+pytestmark = pytest.mark.timeout(900)
 
 TOTALS = "select sum(amount) as total, count(*) as n from gold_test.live"
 
@@ -16,7 +19,8 @@ def make_views(lake: Lake) -> None:
         "create table lake.landing_flow._position "
         "(sequence bigint, source_committed_at timestamptz);"
         "insert into lake.landing_flow._position values (2, now());"
-        "create table lake.landing_flow.orders (id bigint, amount bigint, seq bigint, gone bool);"
+        "create table lake.landing_flow.orders "
+        "(id bigint, amount bigint, _lavra_sequence bigint, gone bool);"
         "insert into lake.landing_flow.orders values (1, 10, 1, false), (2, 20, 2, false);"
         "create table lake.gold_test.settled as select 1 as id, 10 as amount union all select 2, 20"
     )
@@ -31,8 +35,9 @@ def make_views(lake: Lake) -> None:
 def make_tail(lake: Lake, after: int) -> None:
     """Make the view of what landed after a change, as a run does."""
     lake.duck.execute(
-        f"create or replace view lake.silver_test.tail as select * from lake.landing_flow.orders "
-        f"where seq > {after} qualify row_number() over (partition by id order by seq desc) = 1"
+        "create or replace view lake.silver_test.tail as select * from (select * from "
+        f"lake.landing_flow.orders where _lavra_sequence > {after}) qualify "
+        "row_number() over (partition by id order by _lavra_sequence desc) = 1"
     )
 
 
@@ -48,7 +53,7 @@ def commit(lake: Lake, *rows: str) -> int:
 
 def shows(client: httpx.Client, snapshot: str, *row: int | None) -> None:
     """Wait until a snapshot is served; its totals are these."""
-    wait_until(lambda: client.get("/v1/snapshot").json()["id"] == snapshot)
+    wait_until(lambda: client.get("/v1/snapshot").json()["id"] == snapshot, timeout_s=200)
     answer = query(client, TOTALS)
     assert (answer["snapshot"]["id"], answer["rows"]) == (snapshot, [list(row)])
 
