@@ -30,6 +30,9 @@ WORKER_MODELS_LOCK = 0x1A57A_0005
 RECEIVER_LOCK = 0x1A57A_0006
 """Held by the receiver of events that acts on them."""
 
+EXPORT_LOCK = 0x1A57A_0008
+"""Held by who exports a release as plain Parquet."""
+
 
 @contextmanager
 def advisory_lock(

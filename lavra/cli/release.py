@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
     group.command("show")(show_command)
     group.command("make")(make_command)
     group.command("rollback")(rollback_command)
+    group.command("export")(export_command)
     app.add_typer(group)
 
 
@@ -174,6 +175,31 @@ def rollback_command(
     out.print(
         f"{release.environment} shows the data of release {release_id} again, "
         f"as release {release.id}."
+    )
+
+
+def export_command(environment: OneEnvironment = "prod", as_json: Json = False) -> None:
+    """Write the current release as plain Parquet, for BigQuery; only what no access rule is about.
+
+    What has not changed since the last export is not written again.
+    """
+    from lavra.catalog import open_catalog  # noqa: PLC0415
+    from lavra.releases.export import export_release  # noqa: PLC0415
+    from lavra.settings import load_settings  # noqa: PLC0415
+    from lavra.storage import open_storage  # noqa: PLC0415
+
+    settings = load_settings()
+    export = export_release(
+        open_catalog(settings), open_storage(settings), settings.project, environment
+    )
+    if as_json:
+        print_json(export.to_dict())
+        return
+    out.print(f"{environment} is exported as of release {export.release_id}.")
+    print_table(
+        ("table", "rows", "outcome", "why"),
+        [(t.name, t.rows if t.files else None, t.outcome, t.reason) for t in export.tables],
+        empty="It holds no tables.",
     )
 
 
