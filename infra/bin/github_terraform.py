@@ -16,6 +16,7 @@ import shlex
 
 APPLIER = {
     "artifactregistry.admin": ["google_artifact_registry_repository"],
+    "bigquery.dataOwner": ["google_bigquery_dataset", "google_bigquery_table"],
     "cloudscheduler.admin": ["google_cloud_scheduler_job"],
     "cloudsql.admin": ["google_sql_database", "google_sql_database_instance"],
     "compute.networkAdmin": [
@@ -43,9 +44,10 @@ APPLIER = {
 """Role of the applier on the project => the resources that it is for."""
 
 PLANNER = (
-    "artifactregistry.reader", "cloudscheduler.viewer", "cloudsql.viewer", "compute.networkViewer",
-    "iam.securityReviewer", "iam.workloadIdentityPoolViewer", "monitoring.viewer", "run.viewer",
-    "secretmanager.viewer", "serviceusage.serviceUsageConsumer",
+    "artifactregistry.reader", "bigquery.metadataViewer", "cloudscheduler.viewer",
+    "cloudsql.viewer", "compute.networkViewer", "iam.securityReviewer",
+    "iam.workloadIdentityPoolViewer", "monitoring.viewer", "run.viewer", "secretmanager.viewer",
+    "serviceusage.serviceUsageConsumer",
 )  # fmt: skip
 """Roles of the planner on the project: it sees what is there, and no data and no secret."""
 

@@ -204,6 +204,20 @@ module "stream_worker" {
   ]
 }
 
+module "bigquery" {
+  source = "../modules/bigquery"
+  count  = length(try(var.bigquery.tables, [])) == 0 ? 0 : 1
+
+  kms_key    = var.kms_key
+  labels     = local.labels
+  lake_url   = module.lake.lake_url
+  location   = var.region
+  name       = var.name
+  project_id = module.apis.project_id
+  readers    = var.bigquery.readers
+  tables     = var.bigquery.tables
+}
+
 module "query_service" {
   source = "../modules/query_service"
   count  = var.images.service == null ? 0 : 1
@@ -292,8 +306,19 @@ locals {
   # The worker's models part runs what is due: a schedule beside it would only wait for its lock.
   done_by_the_worker = local.streams && contains(try(var.streams.parts, []), "models") ? ["run-models"] : []
 
-  # Drops the slots: executed when the pool is destroyed, or by hand.
   jobs = merge(var.jobs, { for name, job in {
+    # Writes what BigQuery reads, when there is a new release; else it ends at once.
+    export = {
+      command            = ["lavra", "release", "export"]
+      cron               = var.bigquery == null ? null : var.bigquery.cron
+      deployer_may_start = false
+      max_retries        = 1
+      paused             = false
+      reads_sources      = false
+      resources          = { cpu = 1, memory_gib = 4, scratch_gib = 1 }
+      timeout_s          = 3600
+    }
+    # Drops the slots: executed when the pool is destroyed, or by hand.
     teardown-streams = {
       command            = ["lavra", "stream", "teardown", "--all"]
       cron               = null
@@ -304,5 +329,5 @@ locals {
       resources          = { cpu = 1, memory_gib = 2, scratch_gib = 1 }
       timeout_s          = 600
     }
-  } : name => job if local.streams })
+  } : name => job if name == "export" ? var.bigquery != null : local.streams })
 }

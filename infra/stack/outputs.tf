@@ -3,6 +3,11 @@ output "airbyte_account" {
   value       = one(module.ingestion[*].account)
 }
 
+output "bigquery_tables" {
+  description = "The tables in BigQuery: schema.table => project.dataset.table. Null without any."
+  value       = one(module.bigquery[*].tables)
+}
+
 output "catalog_credentials" {
   description = "What infra/bin/catalog_credentials.py asks for."
   value       = module.catalog.credentials

@@ -25,6 +25,10 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
 VARIABLES = f"""
 airbyte    = {{ client_id = "application", workspace_id = "workspace" }}
 alerts     = {{ emails = ["oncall@example.com"] }}
+bigquery   = {{
+  readers = {{ analysts = "group:analysts@example.com" }}
+  tables  = ["gold_commerce.daily_revenue"]
+}}
 events     = {{ project_number = "123" }}
 github     = {{ project_number = "123", repository = "acme/lake", repository_id = "456" }}
 images = {{

@@ -103,7 +103,7 @@ def test_jobs_run_commands_that_exist(planned: list[Resource]) -> None:
     commands = [
         container["command"] for _, container in _containers(planned) if container["command"]
     ]
-    assert len(commands) == 9
+    assert len(commands) == 10
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # SQLMesh's own, of its libraries
         from sqlmesh.cli.main import cli as sqlmesh
@@ -125,7 +125,7 @@ def test_jobs_run_commands_that_exist(planned: list[Resource]) -> None:
 def test_the_guide_names_what_there_is(plan_of: Callable[[str], dict[str, Any]]) -> None:
     page = (REPOSITORY / "docs" / "deploy.md").read_text("utf-8")
     addresses = {change["address"] for change in plan_of("dev")["resource_changes"]}
-    removed = set(re.findall(r"terraform state rm (\S+)", page))
+    removed = set(re.findall(r"terraform state rm '?([\w.\[\]]+)", page))
     assert removed
     assert removed <= addresses
     names = {
@@ -228,8 +228,9 @@ def _containers(planned: list[Resource]) -> Iterator[tuple[str, Resource]]:
 
 def _account(resource: Resource) -> str:
     """Return which of our accounts a grant is to (or acts as, for GitHub's identity)."""
-    if resource["member"] == "user:me@example.com":
-        return "callers"
+    people = {"group:analysts@example.com": "readers", "user:me@example.com": "callers"}
+    if resource["member"] in people:
+        return people[resource["member"]]
     if resource["member"].startswith("principalSet:"):
         return "github"
     if resource["member"].endswith("@gs-project-accounts.iam.gserviceaccount.com"):
@@ -246,7 +247,9 @@ def _target(resource: Resource) -> str:
     """Return what a grant is on, without the environment's prefix."""
     if resource["type"] == "google_project_iam_member":
         return "project"
-    for key in ("bucket", "secret_id", "repository", "topic", "name"):
+    for key in ("bucket", "secret_id", "repository", "topic", "name", "dataset_id"):
+        if key == "dataset_id" and resource.get(key):
+            return "dataset"
         if resource.get(key):
             name = str(resource[key])
             if key == "secret_id" and not name.startswith("lavra-"):

@@ -2,8 +2,9 @@
 module "stack" {
   source = "../../stack"
 
-  airbyte = var.airbyte
-  alerts  = var.alerts
+  airbyte  = var.airbyte
+  alerts   = var.alerts
+  bigquery = var.bigquery
   catalog = {
     backup = { retained = 7 }
     tier   = "db-f1-micro"

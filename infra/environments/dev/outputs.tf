@@ -3,6 +3,11 @@ output "airbyte_account" {
   value       = module.stack.airbyte_account
 }
 
+output "bigquery_tables" {
+  description = "The tables in BigQuery: schema.table => project.dataset.table. Null without any."
+  value       = module.stack.bigquery_tables
+}
+
 output "catalog_credentials" {
   description = "What infra/bin/catalog_credentials.py asks for."
   value       = module.stack.catalog_credentials

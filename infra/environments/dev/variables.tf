@@ -21,6 +21,16 @@ variable "alerts" {
   default = null
 }
 
+variable "bigquery" {
+  description = "Released tables in BigQuery (module bigquery): a job exports them at `cron`, and `readers` see those of `tables`. Null: none. First apply without tables, and run the job `export`."
+  type = object({
+    cron    = optional(string, "40 * * * *")
+    readers = optional(map(string), {})
+    tables  = optional(set(string), [])
+  })
+  default = null
+}
+
 variable "deletion_protection" {
   description = "Whether catalog and service are protected from deletion; false is applied before `terraform destroy`."
   type        = bool

@@ -2,8 +2,9 @@
 module "stack" {
   source = "../../stack"
 
-  airbyte = var.airbyte
-  alerts  = var.alerts
+  airbyte  = var.airbyte
+  alerts   = var.alerts
+  bigquery = var.bigquery
   catalog = {
     backup            = { recovery_days = 7, retained = 30 }
     disk              = { initial_gb = 20, max_gb = 500 }

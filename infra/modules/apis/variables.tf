@@ -3,6 +3,7 @@ variable "apis" {
   type        = set(string)
   default = [
     "artifactregistry.googleapis.com",
+    "bigquery.googleapis.com",
     "billingbudgets.googleapis.com",
     "cloudscheduler.googleapis.com",
     "compute.googleapis.com",
