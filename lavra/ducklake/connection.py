@@ -38,7 +38,7 @@ def connect_duckdb(
             **({"threads": str(threads)} if threads else {}),
         },
     )
-    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
     storage.to_duckdb(connection)
     for name in _EXTENSIONS:
         connection.load_extension(str(_extension_file(name)))

@@ -143,8 +143,7 @@ class StreamLanding:
         self._connection.execute(
             f"insert into {self._schema}.{quoted(changes.table)} ({names}) "
             f"select {values + ', ' if values else ''}"
-            f"printf('%s-%d-%016x', ?, {GENERATION}, {SEQUENCE}), ?::timestamptz, {meta} "
-            "from changes",
+            f"? || '-' || {SEQUENCE}, ?::timestamptz, {meta} from changes",
             [self._stream, now],
         )
         self._connection.unregister("changes")
