@@ -19,6 +19,7 @@ from lavra.dashboards.superset import Credentials
 from tests.infra.cloud_lake import CloudLake, Starter, cloud_lake, make_project
 from tests.infra.containers import Image, check_tools, ensure_base
 from tests.infra.test_lake_on_google import bring_up, wait_until_ready
+from tests.infra.test_sbom import bill_of
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
@@ -27,6 +28,14 @@ SLOW = (
     "select sum(a.order_id + b.order_id + c.order_id) from gold_shop.orders a, gold_shop.orders b,"
     " gold_shop.orders c, (values (1), (2), (3)) d"
 )
+READ_THE_POLICY = (
+    "import pathlib, lavra.access.policy as p; assert p.load_policy(pathlib.Path.cwd())"
+)
+# The receiver, with its check of tokens, and aviation's generator.
+SERVED_BY_THE_JOBS_IMAGE = (
+    "lavra.sensors.receiver", "lavra.workloads.aviation.server", "query_service.issuers",
+    "query_service.sockets",
+)  # fmt: skip
 # What the images may weigh, in MiB, with a base of 230.
 MOST_MEGABYTES = {"job": 1100, "service": 950, "superset": 2000}
 
@@ -80,12 +89,26 @@ def test_they_are_small_and_run_as_nobody(images: dict[str, Image]) -> None:
 def test_the_shipped_project_is_in_them(images: dict[str, Image]) -> None:
     for name, words in (
         ("job", ["lavra", "ingest", "lint"]),
-        ("service", ["lavra", "access", "lint"]),
+        ("job", ["lavra", "stream", "lint"]),
+        ("job", ["python", "-c", f"import {', '.join(SERVED_BY_THE_JOBS_IMAGE)}"]),
+        ("service", ["python", "-c", READ_THE_POLICY]),
         ("superset", ["lavra", "dashboards", "lint"]),
     ):
         tried = images[name].start(words, {}, {})
         said, complaint = tried.communicate(timeout=280)
         assert tried.returncode == 0, f"{name}: {said}{complaint}"
+
+
+def test_their_bills_name_what_is_in_them(images: dict[str, Image]) -> None:
+    expected = {
+        "job": {"pkg:pypi/sqlmesh@", "pkg:pypi/fastapi@"},
+        "service": {"pkg:pypi/datafusion@"},
+        "superset": {"pkg:pypi/apache-superset@", "pkg:pypi/lavra-driver@"},
+    }
+    for name, image in images.items():
+        urls = {component["purl"] for component in bill_of(image.root, name)["components"]}
+        for start in (*expected[name], "pkg:pypi/duckdb@", "pkg:deb/debian/libc6@"):
+            assert any(url.startswith(start) for url in urls), (name, start)
 
 
 def test_the_lake_runs_in_them(
