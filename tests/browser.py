@@ -22,6 +22,8 @@ _FLAGS = [
     "--disable-component-update", "--disable-sync", "--no-first-run",
 ]  # fmt: skip
 PATIENCE_MS = 120_000
+BLANK = 50_000
+"""A picture of a dashboard without its charts is smaller, in bytes."""
 
 
 @dataclass
@@ -124,20 +126,38 @@ def open_dashboard(
         page.goto(f"{url}{address}")
     page.wait_for_selector(".dashboard-component-chart-holder")
 
-    def drawn() -> bool:
-        shown = page.locator(".dashboard-component-chart-holder").count() >= charts
-        return shown and not page.query_selector(".loading, .ant-spin")
-
     def all_drawn() -> bool:
         # Charts below the fold load as they come into view.
         page.mouse.wheel(0, 400)
-        return len(answers.answers) >= charts and drawn()
+        return len(answers.answers) >= charts and is_drawn(page, charts)
 
     wait_for(page, all_drawn)
     page.evaluate("window.scrollTo(0, 0)")
     # Superset draws the grid anew when its filters are ready: wait until it stays.
-    wait_for(page, drawn, times=6)
+    wait_for(page, lambda: is_drawn(page, charts), times=6)
     return answers
+
+
+def is_drawn(page: Page, charts: int) -> bool:
+    """Whether a dashboard shows so many charts and none of them is loading."""
+    shown = page.locator(".dashboard-component-chart-holder").count() >= charts
+    return shown and not page.query_selector(".loading, .ant-spin")
+
+
+def keep_dashboard(page: Page, name: str, charts: int) -> Path:
+    """Save a picture of a dashboard with all its charts.
+
+    Superset may draw the grid anew while the picture is taken; then another one is.
+    """
+
+    def taken() -> bool:
+        if not is_drawn(page, charts):
+            return False
+        keep(page, name)
+        return is_drawn(page, charts) and (ARTEFACTS / f"{name}.png").stat().st_size > BLANK
+
+    wait_for(page, taken)
+    return ARTEFACTS / f"{name}.png"
 
 
 def wait_for(page: Page, condition: Callable[[], bool], *, times: int = 1) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import shutil
 import signal
@@ -96,6 +97,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "running_superset" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(1200))
+
+
+ORDERS_THROUGH = dt.datetime(2025, 12, 20, 12, tzinfo=dt.UTC)
 
 
 def note_audits(lake: Lake, release: int) -> None:
@@ -223,9 +227,9 @@ def serving_superset(settings: Settings, environment: SupersetEnvironment) -> It
         _wait_for(f"{url}/health", process)
         yield url
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGQUIT)  # gunicorn ends without waiting for idle browsers
         try:
-            process.wait(timeout=20)
+            process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
