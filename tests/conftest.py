@@ -29,14 +29,16 @@ os.environ["MAX_FORK_WORKERS"] = "1"
 ONE_WORKER = ("end_to_end", "lavra/dashboards", "infra")
 """Folders whose tests share something that takes long to start: one worker runs all of one."""
 
+LONGEST = tuple(f"tests/{folder}/" for folder in (*ONE_WORKER, "sqlmesh_project"))
+
 
 def _group(file: str) -> str:
     return next((folder for folder in ONE_WORKER if file.startswith(f"tests/{folder}/")), file)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest."""
-    items.sort(key=lambda item: _group(item.nodeid.split("::", 1)[0]) not in ONE_WORKER)
+    """Begin with what takes longest, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 @pytest.hookimpl(optionalhook=True)

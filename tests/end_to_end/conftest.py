@@ -17,10 +17,14 @@ import psutil
 import psycopg
 import pytest
 
+from lavra.catalog import Catalog, open_catalog
 from lavra.dashboards.superset import admin_credentials
+from lavra.ducklake import attach_lake, connect_duckdb
 from lavra.settings import load_settings
-from lavra.workloads.commerce.source import DATABASE, source_server
+from lavra.storage import open_storage
+from lavra.workloads.commerce.source import DATABASE, ensure_source, leave, source_server
 from tests.conftest import free_port
+from tests.sqlmesh_project.independent import IndependentShop
 
 ROOT = Path(__file__).parents[2]
 DECLARATIONS = ("access", "airbyte", "sqlmesh_project", "superset", "lavra.toml")
@@ -60,6 +64,33 @@ class RunningLake:
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
+
+    @contextmanager
+    def catalog(self) -> Iterator[Catalog]:
+        """The lake's catalog, whose server the running lake keeps."""
+        opened = open_catalog(load_settings(self.root))
+        try:
+            yield opened
+        finally:
+            if opened.server:
+                opened.server.leave()
+
+    def lake(self, statement: str) -> list[tuple[Any, ...]]:
+        """Ask DuckLake itself: what is there, released or not."""
+        storage = open_storage(load_settings(self.root))
+        with self.catalog() as catalog, connect_duckdb(storage) as connection:
+            attach_lake(connection, catalog, storage, read_only=True)
+            connection.execute("USE lake")
+            return connection.execute(statement).fetchall()
+
+    def independent_shop(self) -> IndependentShop:
+        """Gold's facts, computed from the source itself."""
+        settings = load_settings(self.root, workload_scale=float(SCALE))
+        source = ensure_source(settings)
+        try:
+            return IndependentShop(source.url, source.catalogue, settings.time_zone)
+        finally:
+            leave(settings)
 
     def source(self) -> psycopg.Connection:
         """Connect to the shop's own database."""

@@ -11,6 +11,12 @@ from lavra.dashboards.superset import admin_credentials
 from lavra.settings import load_settings
 from tests.browser import keep, open_browser, open_dashboard
 from tests.end_to_end.conftest import RunningLake, Superset
+from tests.sqlmesh_project.late_changes import (
+    LateChanges,
+    assert_gold_is_right,
+    newest_snapshot,
+    orders_written_since,
+)
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -47,8 +53,12 @@ def test_a_row_goes_from_the_source_to_the_tile(
         assert before["rows"] == [[order, "delivered", state]]
         tile = superset.charts()["Orders by status"]
         cancelled = sum(r["order_count"] for r in superset.rows(tile) if r["status"] == "cancelled")
+        late = LateChanges(running_lake.lake)
         shop.execute("update orders set status = 'cancelled' where order_id = %s", (order,))
+        for statement in late.statements:
+            shop.execute(statement)
 
+    gold = newest_snapshot(running_lake.lake)
     running_lake.command("lavra", "ingest", "run", "shop")
     done = running_lake.sqlmesh("run")
     assert "elease" in done.stdout
@@ -60,7 +70,14 @@ def test_a_row_goes_from_the_source_to_the_tile(
     )
     assert after["rows"] == [["cancelled"]]
     shown = sum(r["order_count"] for r in superset.rows(tile) if r["status"] == "cancelled")
-    assert shown == cancelled + 1
+    assert shown == cancelled + 2  # one of the late changes is another
+
+    late.check(running_lake.lake)
+    assert_gold_is_right(running_lake.lake, running_lake.independent_shop())
+    with running_lake.catalog() as catalog:
+        written = orders_written_since(running_lake.lake, catalog, gold)
+    assert written
+    assert written <= late.orders | {order}
 
 
 @pytest.mark.soak

@@ -1,17 +1,15 @@
 """The commerce models from an empty lake to changed sources, against an independent computation.
 
-One story, told in order: each step starts from where the one before it left the lake.
+One story: each step starts from where the one before it left the lake.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,12 @@ from lavra.settings import load_settings
 from lavra.storage import open_storage
 from lavra.workloads.commerce.source import CommerceSource, ensure_source, leave
 from tests.sqlmesh_project.independent import IndependentShop
+from tests.sqlmesh_project.late_changes import (
+    LateChanges,
+    assert_gold_is_right,
+    newest_snapshot,
+    orders_written_since,
+)
 
 ROOT = Path(__file__).parents[2]
 ZONE = "America/Sao_Paulo"
@@ -79,9 +83,6 @@ class Lake:
             for statement in statements:
                 connection.execute(statement)
 
-    def snapshot(self) -> int:
-        return int(self.query("SELECT max(snapshot_id) FROM ducklake_snapshots('lake')")[0][0])
-
     def expected(self) -> IndependentShop:
         return IndependentShop(self.source.url, self.source.catalogue, ZONE)
 
@@ -89,6 +90,7 @@ class Lake:
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     made = Lake(tmp_path_factory.mktemp("lake"))
+    made.sqlmesh("plan", "--auto-apply", "--no-prompts", "--skip-tests")
     yield made
     leave(made.settings)
     if made.catalog.server:
@@ -96,104 +98,30 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
 
 
 def test_an_empty_lake_plans_and_every_gold_table_is_there_and_empty(lake: Lake) -> None:
-    lake.sqlmesh("plan", "--auto-apply", "--no-prompts", "--skip-tests")
     for table in GOLD:
         assert lake.query(f"SELECT count(*) FROM gold_commerce.{table}") == [(0,)], table
 
 
-def test_gold_equals_an_independent_computation(lake: Lake) -> None:
+@pytest.mark.soak  # the short form is tests/end_to_end/test_source_to_tile.py
+def test_gold_is_right_after_a_first_landing_a_second_run_and_late_changes(lake: Lake) -> None:
     lake.land()
     lake.sqlmesh("run")
-    _assert_gold_is_right(lake)
+    assert_gold_is_right(lake.query, lake.expected())
     assert lake.query("SELECT count(*) FROM gold_commerce.fct_orders")[0][0] > 100
-    quarantined = lake.query("SELECT order_item_id FROM silver_commerce.quarantined_order_items")
-    assert {row[0] for row in quarantined} == lake.expected().rejected_items
 
-
-def test_a_second_run_changes_nothing(lake: Lake) -> None:
-    before = lake.snapshot()
+    before = newest_snapshot(lake.query)
     lake.sqlmesh("run")
-    assert lake.snapshot() == before
+    assert newest_snapshot(lake.query) == before, "a second run changed something"
 
-
-def test_late_changes_reach_old_days_and_dirty_rows_are_set_aside(lake: Lake) -> None:
-    old = lake.query(
-        "SELECT order_id FROM gold_commerce.fct_orders "
-        "WHERE status = 'delivered' AND gross_revenue > 0 ORDER BY ordered_at LIMIT 3"
-    )
-    updated, cancelled, spoiled = (row[0] for row in old)
-    customer = lake.query("SELECT min(customer_id) FROM gold_commerce.dim_customers")[0][0]
-    product, seller = lake.query(
-        "SELECT product_id, seller_id FROM silver_commerce.products ORDER BY 1 LIMIT 1"
-    )[0]
-    local = dt.datetime(2025, 3, 31, 23, 30, tzinfo=dt.timezone(dt.timedelta(hours=-3)))
-    order = "insert into orders (order_id, customer_id, ordered_at, status, channel) values "
-    lake.change_source(
-        "alter table orders add column gift_note text",
-        f"update orders set discount = discount + 0.01, gift_note = 'x' where order_id = {updated}",
-        f"update orders set status = 'cancelled' where order_id = {cancelled}",
-        f"update orders set status = 'eaten' where order_id = {spoiled}",
-        f"{order} (900001, {customer}, '{local.isoformat()}', ' PAID ', 'Web')",
-        f"{order} (900002, 123456789, '{local.isoformat()}', 'paid', 'web')",
-        "insert into order_items (order_item_id, order_id, product_id, seller_id, quantity, "
-        f"unit_price) values (900001, 900001, '{product}', '{seller}', 2, 10.05), "
-        f"(900002, 900001, '{product}', '{seller}', 0, 10.05)",
-    )
-    before = lake.snapshot()
+    changes = LateChanges(lake.query)
+    lake.change_source(*changes.statements)
     lake.land()
     lake.sqlmesh("run")
-    _assert_gold_is_right(lake)
-    assert lake.query(
-        "SELECT order_date, status, gross_revenue FROM gold_commerce.fct_orders "
-        "WHERE order_id = 900001"
-    ) == [(dt.date(2025, 3, 31), "paid", Decimal("20.10"))]
-    assert lake.query(
-        "SELECT order_id, rejection_reason FROM silver_commerce.quarantined_orders "
-        f"WHERE order_id IN ({spoiled}, 900002) ORDER BY 1"
-    ) == [(spoiled, "the status is unknown"), (900002, "the customer is unknown")]
-    assert lake.query(
-        "SELECT rejection_reason FROM silver_commerce.quarantined_order_items "
-        "WHERE order_item_id = 900002"
-    ) == [("the quantity is not positive",)]
-    _assert_only_the_changed_orders_were_written(
-        lake, before, {updated, cancelled, spoiled, 900001}
-    )
-
-
-def _assert_gold_is_right(lake: Lake) -> None:
-    expected = lake.expected()
-    facts = lake.query(
-        "SELECT order_id, order_date, status, item_count, gross_revenue, net_revenue, paid_at "
-        "FROM gold_commerce.fct_orders"
-    )
-    tidy = {(n, day, s.strip().lower(), *rest) for n, day, s, *rest in expected.fct_orders()}
-    assert set(facts) == tidy
-    assert len(facts) == len(tidy)
-    days = lake.query(
-        "SELECT order_date, order_count, customer_count, cancelled_order_count, gross_revenue, "
-        "net_revenue FROM gold_commerce.daily_revenue"
-    )
-    assert {day: tuple(rest) for day, *rest in days} == expected.daily_revenue()
-    stock = dict(lake.query("SELECT product_id, quantity_on_hand FROM gold_commerce.stock_levels"))
-    assert {product: n for product, n in stock.items() if n} == {
-        product: n for product, n in expected.stock.items() if n
-    }
-
-
-def _assert_only_the_changed_orders_were_written(lake: Lake, before: int, orders: set[int]) -> None:
-    with lake.catalog.connect() as connection:
-        found = connection.execute(
-            "select schema_name, table_name from ducklake.ducklake_table t "
-            "join ducklake.ducklake_schema s using (schema_id) "
-            "where table_name like 'gold_commerce__fct_orders__%' and t.end_snapshot is null"
-        ).fetchall()
-    ((schema, table),) = found
-    written = lake.query(
-        f"SELECT order_id FROM ducklake_table_insertions('lake', '{schema}', '{table}', "
-        f"{before + 1}, {lake.snapshot()})"
-    )
-    assert {row[0] for row in written} <= orders
+    assert_gold_is_right(lake.query, lake.expected())
+    changes.check(lake.query)
+    written = orders_written_since(lake.query, lake.catalog, before)
     assert written
+    assert written <= changes.orders
 
 
 def _environment() -> dict[str, str]:
