@@ -79,6 +79,8 @@ class StreamLanding:
         self._connection = connect_duckdb(storage, threads=2)
         try:
             self._connection.execute("set memory_limit = '1GB'")
+            # Files are read here to be merged, each once: to keep what was read fills the memory.
+            self._connection.execute("set enable_external_file_cache = false")
             attach_lake(self._connection, catalog, storage, inlined_rows=INLINED_ROWS)
             self._ensure_own_tables()
             self.committed = self._read_committed()
