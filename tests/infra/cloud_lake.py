@@ -91,7 +91,12 @@ class CloudLake:
     def run(self, part: str, *words: str) -> str:
         """Run a part to its end and return what it printed."""
         process = self.start(part, *words)
-        said, complaint = process.communicate(timeout=280)
+        try:
+            said, complaint = process.communicate(timeout=900)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
         self.output.append(said + complaint)
         assert process.returncode == 0, f"{part} {words}: {said}\n{complaint}"
         return said

@@ -142,7 +142,7 @@ def look_at_superset(lake: CloudLake, image: Image) -> None:
     lake.run("superset-bootstrap")
     with ended(lake.start("superset")) as process:
         url = f"http://127.0.0.1:{lake.superset_port}"
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 900
         while True:
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline, "Superset does not become healthy"

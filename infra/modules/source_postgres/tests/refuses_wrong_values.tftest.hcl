@@ -12,7 +12,6 @@ run "refuses_wrong_values" {
     image            = "lavra/job:1.0"
     name             = "Lavra_Fleet"
     rate             = 1000
-    slot_keeps_mb    = 1
     tier             = "small"
     variables        = "aviation"
   }
@@ -25,8 +24,16 @@ run "refuses_wrong_values" {
     var.image,
     var.name,
     var.rate,
-    var.slot_keeps_mb,
     var.tier,
     var.variables,
   ]
+}
+
+run "refuses_a_slot_that_keeps_nothing" {
+  command = plan
+
+  variables {
+    slot_keeps_mb = 1
+  }
+  expect_failures = [var.slot_keeps_mb]
 }
