@@ -2,14 +2,20 @@
 
 Run with ``python -m benchmarks.freshness`` beside ``lavra up --realtime``, with the same settings.
 It commits an event in the airline's database, asks for it again and again, and withdraws it.
+With ``--load``, other events are corrected meanwhile, so many rows a second.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import random
 import statistics
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -28,6 +34,12 @@ from work_orders order by work_order_id limit 1
 _WITHDRAW = "delete from maintenance_events where event_id < 0"
 _FIRST_ID = -1_000_000_000  # below those that the generator counts up
 _POLL_S = 0.02
+_CORRECT = """
+update maintenance_events set man_hours = man_hours
+where event_id between %(first)s and %(first)s + %(rows)s - 1
+"""
+_PER_SECOND = 20
+"""Transactions a second of the load."""
 
 
 def measure(source: str, service: str, events: int, timeout_s: float) -> list[float]:
@@ -59,9 +71,42 @@ def measure(source: str, service: str, events: int, timeout_s: float) -> list[fl
                         raise TimeoutError(f"event {event} is not shown after {timeout_s} s")
                     time.sleep(_POLL_S)
                 took.append(time.monotonic() - began)
+                time.sleep(random.random())  # noqa: S311 - at no fixed place between two batches
         finally:
             connection.execute(_WITHDRAW)
     return took
+
+
+@contextmanager
+def changing(source: str, rate: int) -> Iterator[list[int]]:
+    """Correct events for the block, ``rate`` rows a second; the list says how many were."""
+    stopping, done = threading.Event(), [0]
+
+    def change() -> None:
+        with psycopg.connect(source, autocommit=True) as connection:
+            bounds = (
+                "select min(event_id), max(event_id) from maintenance_events where event_id > 0"
+            )
+            row = connection.execute(bounds).fetchone()
+            least, most = row or (1, 1)
+            first, began = least, time.monotonic()
+            while not stopping.is_set():
+                owed = int(rate * (time.monotonic() - began)) - done[0]
+                if owed >= rate / _PER_SECOND:
+                    rows = min(owed, rate)
+                    done[0] += connection.execute(_CORRECT, {"first": first, "rows": rows}).rowcount
+                    first = first + rows if first + rows < most else least
+                stopping.wait(0.01)
+
+    thread = threading.Thread(target=change)
+    if rate:
+        thread.start()
+    try:
+        yield done
+    finally:
+        stopping.set()
+        if rate:
+            thread.join()
 
 
 def plot(series: dict[str, list[float]], path: Path) -> None:
@@ -104,16 +149,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=100)
     parser.add_argument("--timeout", type=float, default=60.0)
+    parser.add_argument("--load", type=int, default=0, help="Rows changed a second meanwhile.")
+    parser.add_argument("--warm", type=float, default=20.0, help="Seconds of load before.")
     parser.add_argument("--label", default="idle", help="Name of the series.")
     parser.add_argument("--values", type=Path, help="JSON of all series; this one is added.")
     parser.add_argument("--plot", type=Path, help="SVG of all series in --values.")
     options = parser.parse_args()
     settings = load_settings()
-    took = measure(
-        ensure_source(settings).url, settings.resolved_service_url, options.events, options.timeout
-    )
+    source = ensure_source(settings).url
+    began = time.monotonic()
+    with changing(source, options.load) as changed:
+        if options.load:
+            time.sleep(options.warm)
+        took = measure(source, settings.resolved_service_url, options.events, options.timeout)
+    rate = changed[0] / (time.monotonic() - began)
     points = statistics.quantiles(took, n=20)
-    figures = {"events": len(took), "p50": points[9], "p95": points[18], "max": max(took)}
+    figures = {
+        "events": len(took), "p50": points[9], "p95": points[18], "max": max(took),
+        "changes_per_second": rate, "machine_load": os.getloadavg()[0],
+    }  # fmt: skip
     print(json.dumps({options.label: {k: round(v, 3) for k, v in figures.items()}}))
     if options.values:
         known = json.loads(options.values.read_text()) if options.values.exists() else {}

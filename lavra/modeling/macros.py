@@ -189,6 +189,12 @@ def rows_landed(stream: str, table: str) -> list[int]:
         return stream_points.rows_landed(connection, stream, table)
 
 
+def first_landed(stream: str, table: str, since: int) -> int | None:
+    """Return when the earliest row after the first ``since`` of a streamed table came about."""
+    with active_lake().connect() as connection:
+        return stream_points.first_landed(connection, stream, table, since)
+
+
 def landed(namespace: str, stream: str) -> Landed:
     """Return what counts of a stream now: the files, and the names that the ledger keeps."""
     lake = active_lake()

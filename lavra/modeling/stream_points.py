@@ -8,6 +8,8 @@ import duckdb
 
 from lavra.ducklake import LAKE
 from lavra.landing.inference import quoted
+from lavra.streams.source import UPDATED_AT
+from lavra.streams.tables import EXTRACTED_AT
 
 if TYPE_CHECKING:
     import psycopg
@@ -26,6 +28,25 @@ def last_sequence(connection: duckdb.DuckDBPyConnection, stream: str) -> int:
     except duckdb.CatalogException:
         return 0
     return int(row[0] or 0)
+
+
+def first_landed(
+    connection: duckdb.DuckDBPyConnection, stream: str, table: str, since: int
+) -> int | None:
+    """Return when the earliest of a table's newer rows was committed or read, epoch milliseconds.
+
+    Args:
+        connection: With the lake attached.
+        stream: Name of the stream.
+        table: Its name in the landing schema.
+        since: How many rows had ever landed before the newer ones.
+    """
+    rows = connection.execute(
+        f"select epoch_ms(least(min({EXTRACTED_AT}), min({UPDATED_AT}))) "  # noqa: S608 - quoted
+        f"from {LAKE}.{quoted(f'landing_{stream}')}.{quoted(table)} where rowid >= ?",
+        [since],
+    ).fetchall()
+    return None if rows[0][0] is None else int(rows[0][0])
 
 
 def rows_landed(connection: psycopg.Connection, stream: str, table: str) -> list[int]:

@@ -1,6 +1,10 @@
 """Models of a stream: a run reads up to one point, a view shows the tail after it."""
 
+import pytest
+
 from tests.lake_project import LakeProject
+
+pytestmark = pytest.mark.timeout(900)
 
 COLUMNS = "_ab_cdc_updated_at, _ab_cdc_deleted_at, _lavra_sequence, order_id, amount"
 COMMENTS = "column_descriptions (order_id = 'Number.', amount = 'Value.')"
@@ -35,6 +39,17 @@ MODEL (
 SELECT order_id::BIGINT AS order_id, amount::BIGINT AS amount
 FROM @CURRENT_ROWS(bronze_flow.orders, order_id) AS present
 """,
+    "silver/seen.sql": """
+MODEL (
+  name silver_flow.seen, kind INCREMENTAL_BY_TIME_RANGE (time_column changed_at),
+  description 'Changes by day.', grain sequence, audits (unique_values(columns := (sequence)))
+);
+SELECT
+  _lavra_sequence::BIGINT AS sequence, /* Order. */
+  (_ab_cdc_updated_at AT TIME ZONE 'UTC')::TIMESTAMP AS changed_at /* When. */
+FROM @STREAM(flow, orders, order_id::BIGINT, amount::BIGINT) AS changes
+WHERE (_ab_cdc_updated_at AT TIME ZONE 'UTC')::TIMESTAMP BETWEEN @start_ts AND @end_ts
+""",
     "gold/settled.sql": f"""
 MODEL (
   name gold_flow.orders, kind FULL, description 'Present.', grain order_id, {COMMENTS},
@@ -45,10 +60,12 @@ SELECT order_id::BIGINT AS order_id, amount::BIGINT AS amount FROM silver_flow.o
 }
 
 
-def commit(lake: LakeProject, *changes: tuple[int, int | None, int | None]) -> None:
+def commit(
+    lake: LakeProject, *changes: tuple[int, int | None, int | None], days_ago: int = 0
+) -> None:
     """Land changes (sequence, order_id, amount; no amount: deleted) as the worker does."""
     rows = ", ".join(
-        f"('', now(), 1, 1, now(), {'now()' if amount is None else 'null'}, "
+        f"('', now(), 1, 1, now() - to_days({days_ago}), {'now()' if amount is None else 'null'}, "
         f"{sequence}, {order_id or 'null'}, {amount or 'null'})"
         for sequence, order_id, amount in changes
     )
@@ -86,3 +103,10 @@ def test_a_run_reads_up_to_one_point_and_what_lands_later_makes_it_due(lake: Lak
     assert lake.served("gold_flow.orders") == [(1, 11), (2, 21), (4, 40)]
     assert lake.query("from bronze_flow.tail") == []
     assert "Nothing to run" in lake.run()
+
+    # A change of a day that is done, which waited for a lake that was away.
+    commit(lake, (8, 2, 22), days_ago=3)
+    assert "Released: prod" in lake.run()
+    assert lake.served("gold_flow.orders") == [(1, 11), (2, 22), (4, 40)]
+    seen = "select sequence from silver_flow.seen order by 1"
+    assert lake.query(seen) == [(n,) for n in range(1, 9)]
