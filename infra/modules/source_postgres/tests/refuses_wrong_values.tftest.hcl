@@ -28,12 +28,3 @@ run "refuses_wrong_values" {
     var.variables,
   ]
 }
-
-run "refuses_a_slot_that_keeps_nothing" {
-  command = plan
-
-  variables {
-    slot_keeps_mb = 1
-  }
-  expect_failures = [var.slot_keeps_mb]
-}
