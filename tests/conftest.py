@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from lavra.catalog import Catalog, open_catalog
@@ -34,6 +35,13 @@ LONGEST = tuple(f"tests/{folder}/" for folder in (*ONE_WORKER, "sqlmesh_project"
 
 def _group(file: str) -> str:
     return next((folder for folder in ONE_WORKER if file.startswith(f"tests/{folder}/")), file)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the property tests of `make test` try the same each time; `make soak` goes on looking."""
+    hypothesis.settings.register_profile("same", derandomize=True)
+    if "not soak" in config.getoption("markexpr", default=""):
+        hypothesis.settings.load_profile("same")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

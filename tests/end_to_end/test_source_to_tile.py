@@ -113,6 +113,7 @@ def test_the_password_is_in_no_log(running_lake: RunningLake, superset: Superset
     assert [p for p in logs if password in p.read_text(errors="replace")] == []
 
 
+@pytest.mark.soak  # make test does the same on tests/lavra/dashboards' own lake
 @pytest.mark.browser
 def test_a_person_sees_the_shop_in_a_browser(running_lake: RunningLake, superset: Superset) -> None:
     url = f"http://127.0.0.1:{running_lake.superset_port}"

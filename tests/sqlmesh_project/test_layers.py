@@ -47,6 +47,7 @@ class Lake:
         root.mkdir(exist_ok=True)
         (root / "lavra.toml").write_text(
             f'name = "test"\ntime_zone = "{ZONE}"\nworkload_scale = 0.01\n'
+            'domains_on_request = ["aviation"]\n'
         )
         for folder in ("sqlmesh_project", "airbyte"):
             shutil.copytree(

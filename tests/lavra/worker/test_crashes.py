@@ -84,7 +84,7 @@ def test_a_stream_that_crashes_says_so_and_begins_again(
     monkeypatch.setattr(crashes, "FIRST_RETRY_S", 0.05)
     stream = StreamDeclaration.model_validate(
         {"name": "s", "description": "d", "owner": "o", "tables": ["public.t"],
-         "source": {"connector": "postgres"}}
+         "source": {"connector": "postgres", "workload": "aviation"}}
     )  # fmt: skip
     part = StreamsPart(project, catalog, open_storage(project), [stream], metrics)
     worker = Worker(catalog, [part], metrics.crashed)

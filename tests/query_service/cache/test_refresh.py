@@ -137,7 +137,7 @@ def check_refreshes(lake: Lake, tmp_path_factory: pytest.TempPathFactory, todo: 
 
 
 @settings(
-    max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=1, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(st.sampled_from(sorted(OPERATIONS)), min_size=1, max_size=6))
 @example(["widen a type", "insert", "rename a column for good", "delete and compact", "expire"])
