@@ -36,7 +36,7 @@ _FIRST_ID = -1_000_000_000  # below those that the generator counts up
 _POLL_S = 0.02
 _CORRECT = """
 update maintenance_events set man_hours = man_hours
-where event_id between %(first)s and %(first)s + %(rows)s - 1
+where event_id between %(first)s::bigint and %(first)s::bigint + %(rows)s - 1
 """
 _PER_SECOND = 20
 """Transactions a second of the load."""
