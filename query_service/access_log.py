@@ -21,7 +21,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from lavra.access.log import COLUMNS, REFUSED, Entry, delete_before, insert_rows
+from lavra.access.log import (
+    REFUSED,
+    Entry,
+    delete_before,
+    encode_entry,
+    entry_values,
+    insert_lines,
+)
 from lavra.errors import (
     CatalogError,
     CatalogUnavailable,
@@ -90,16 +97,18 @@ class AccessLog:
         Raises:
             LavraError: it cannot be written, so what it tells of must not happen.
         """
-        shown = {name: value for name, value in vars(entry).items() if value is not None}
-        shown["at"] = entry.at.isoformat()
         try:
             if self._to_stdout:
-                _write(STDOUT, _for_cloud_logging(shown))
+                _write(STDOUT, _for_cloud_logging(entry_values(entry)))
                 return
-            data = _encode(shown).encode() + b"\n"
+            data = encode_entry(entry) + b"\n"
             with self._lock:
                 file = self._file or self._open()
-                _write(file.fileno(), data)
+                try:
+                    _write(file.fileno(), data)
+                except OSError:
+                    self._close()  # so that only the last line of a file may be cut short
+                    raise
                 self._size += len(data)
         except OSError as error:
             logger.error("the access log cannot be written: %s", error.strerror)  # noqa: TRY400
@@ -143,9 +152,8 @@ class AccessLog:
             CatalogError: it is away; the files stay.
         """
         with self._lock:
-            if self._file and self._size:
-                self._file.close()
-                self._file = None
+            if self._size:
+                self._close()
             current = self._file.name if self._file else None
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             if str(path) != current:
@@ -159,6 +167,11 @@ class AccessLog:
         self._file, self._size = file, 0
         return file
 
+    def _close(self) -> None:
+        if self._file:
+            self._file.close()
+        self._file, self._size = None, 0
+
     def _ship_file(self, path: Path) -> None:
         try:
             file = path.open("rb")
@@ -169,10 +182,10 @@ class AccessLog:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return  # another process writes to it
-            rows = [row for line in file if (row := _row(line)) is not None]
+            *lines, _ = file.read().split(b"\n")  # what follows the last end was cut by a kill
             try:
                 with self._catalog.connect() as connection:
-                    insert_rows(connection, rows)
+                    insert_lines(connection, lines)
             except CatalogUnavailable:
                 raise
             except CatalogError as error:
@@ -204,15 +217,6 @@ class AccessLog:
         self._pruned_at = time.monotonic()
         if deleted:
             logger.info("%d entries of the access log were older than retention", deleted)
-
-
-def _row(line: bytes) -> list[Any] | None:
-    """Return a line's values; None for one that a kill cut short."""
-    try:
-        values = json.loads(line)
-    except ValueError:
-        return None
-    return [values.get(name) for name in COLUMNS]
 
 
 def _for_cloud_logging(shown: dict[str, Any]) -> bytes:

@@ -65,19 +65,37 @@ class Entry:
     id: str = field(default_factory=lambda: secrets.token_hex(16))
 
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 COLUMNS = tuple(one.name for one in fields(Entry))
 
 
 def insert_entries(connection: psycopg.Connection, entries: Iterable[Entry]) -> None:
     """Add entries, in the connection's transaction; one that is there already stays as it is."""
-    insert_rows(connection, ([getattr(entry, name) for name in COLUMNS] for entry in entries))
+    insert_lines(connection, (encode_entry(entry) for entry in entries))
 
 
-def insert_rows(connection: psycopg.Connection, rows: Iterable[list[Any]]) -> None:
-    """Add entries given as values of :data:`COLUMNS`.
+def encode_entry(entry: Entry) -> bytes:
+    """Return an entry as one JSON object on one line, without its end."""
+    return _encode(entry_values(entry)).encode()
 
-    Many go in one statement as one JSON text: a statement for each took most of a processor
-    while thousands were answered a second, and held up the answers.
+
+def entry_values(entry: Entry) -> dict[str, Any]:
+    """Return what an entry says, as JSON has it."""
+    shown = {name: value for name, value in vars(entry).items() if value is not None}
+    shown["at"] = entry.at.isoformat()
+    return shown
+
+
+def insert_lines(connection: psycopg.Connection, lines: Iterable[bytes]) -> None:
+    """Add entries given as :func:`encode_entry` makes them, in the connection's transaction.
+
+    Postgres takes the lines apart, a thousand in a statement. Where thousands are answered a
+    second, a statement for each took most of a processor, and taking them apart here held up the
+    answers for a tenth of a second in each.
+
+    Raises:
+        CatalogError: one of them is not such a line; nothing is added.
     """
     names = ", ".join(COLUMNS)
     statement = (
@@ -85,10 +103,9 @@ def insert_rows(connection: psycopg.Connection, rows: Iterable[list[Any]]) -> No
         "from jsonb_populate_recordset(null::lavra.access_log, %s::jsonb) "
         "on conflict (id) do nothing"
     )
-    remaining = iter(rows)
+    remaining = iter(lines)
     while batch := list(islice(remaining, BATCH)):
-        records = [dict(zip(COLUMNS, row, strict=True)) for row in batch]
-        connection.execute(statement.encode(), (json.dumps(records, default=str),))
+        connection.execute(statement.encode(), (f"[{b','.join(batch).decode()}]",))
 
 
 def list_entries(

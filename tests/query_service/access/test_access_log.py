@@ -205,6 +205,27 @@ def test_what_cannot_be_recorded_is_not_answered(
         log.add_query(record(), "finished")
 
 
+def test_a_line_cut_short_by_a_full_disk_spoils_no_other(
+    log: AccessLog, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+
+    def half(descriptor: int, data: bytes) -> int:
+        if not data.startswith(b"{"):
+            raise OSError(28, "No space left on device")
+        return write(descriptor, data[: len(data) // 2])
+
+    log.add_query(record("select 1"), "finished")
+    with monkeypatch.context() as full:
+        full.setattr(access_log.os, "write", half)
+        with pytest.raises(LavraError, match="nothing is answered"):
+            log.add_query(record("select 2"), "finished")
+    log.add_query(record("select 3"), "finished")
+    log.ship()
+    assert {entry["sql"] for entry in entries(catalog)} == {"select 1", "select 3"}
+    assert list(log._folder.iterdir()) == []
+
+
 def test_the_record_is_only_ever_added_to(catalog: Catalog) -> None:
     now = dt.datetime.now(dt.UTC)
     with catalog.connect() as connection:
