@@ -163,7 +163,7 @@ def serving(
     assert not thread.is_alive()
 
 
-def wait_until(condition: Any, timeout_s: float = 30) -> None:
+def wait_until(condition: Any, timeout_s: float = 60) -> None:
     """Wait for a condition to hold."""
     deadline = time.monotonic() + timeout_s
     while not condition():

@@ -166,4 +166,4 @@ def test_nothing_released_is_not_ready(lake: Lake) -> None:
         assert refused.json()["code"] == "not_ready"
         lake.duck.execute("create table lake.gold_test.t as select 1 as id")
         lake.release()
-        wait_until(lambda: client.get("/readyz").status_code == 200, timeout_s=5)
+        wait_until(lambda: client.get("/readyz").status_code == 200, timeout_s=60)

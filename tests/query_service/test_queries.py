@@ -118,7 +118,7 @@ def test_get_answers_an_etag_and_304(client: httpx.Client, lake: Lake) -> None:
 def test_a_time_limit_ends_the_query(client: httpx.Client) -> None:
     began = time.monotonic()
     response = client.post("/v1/sql", json={"sql": ENDLESS, "timeout_s": 0.5})
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert (response.status_code, response.json()["code"]) == (504, "query_timeout")
     assert query(client, "select count(*) from gold_test.wide")["rows"] == [[100000]]
 
@@ -138,11 +138,11 @@ def test_delete_cancels(client: httpx.Client) -> None:
 
 def test_a_client_that_goes_away_ends_its_query(client: httpx.Client) -> None:
     with (
-        httpx.Client(base_url=client.base_url, timeout=0.5) as hasty,
+        httpx.Client(base_url=client.base_url, timeout=httpx.Timeout(30, read=0.5)) as hasty,
         pytest.raises(httpx.ReadTimeout),
     ):
         hasty.post("/v1/sql", json={"sql": ENDLESS})
-    wait_until(lambda: idle(client), timeout_s=5)
+    wait_until(lambda: idle(client), timeout_s=30)
     assert query(client, "select 1 as one")["rows"] == [[1]]
 
 
@@ -155,7 +155,7 @@ def test_a_client_that_leaves_a_stream_ends_its_query(client: httpx.Client) -> N
         parts = response.iter_bytes()  # held: dropping the generator closes the connection
         assert next(parts)
         assert not idle(client), client.get("/v1/queries").json()["queries"][:2]
-    wait_until(lambda: idle(client), timeout_s=5)
+    wait_until(lambda: idle(client), timeout_s=30)
 
 
 def test_too_many_queries_are_refused_and_callers_take_turns(

@@ -65,7 +65,8 @@ def test_eight_clients_see_whole_releases_while_models_are_restated(lake: Lake) 
                 released = str(lake.release())
                 assert version_of[released] == version
                 wait_until(
-                    lambda now=released: client.get("/v1/snapshot").json()["id"] == now, timeout_s=5
+                    lambda now=released: client.get("/v1/snapshot").json()["id"] == now,
+                    timeout_s=60,
                 )
                 wait_until(lambda now=released: seen[now] >= 8)
         finally:

@@ -45,7 +45,7 @@ def start(tmp_path: Path, code: str, **environment: str) -> Child:
 
 
 def wait_for_output(child: Child) -> str:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not tail(child.log):
         assert time.monotonic() < deadline
         time.sleep(0.02)
