@@ -19,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from lavra.catalog.local_postgres import LocalPostgres
 from lavra.catalog.migrations import migrate
 from lavra.errors import CatalogError, CatalogUnavailable, ConfigurationError
+from lavra.libpq import KEEPALIVE
 
 if TYPE_CHECKING:
     from lavra.settings import Settings
@@ -29,11 +30,7 @@ LAVRA_SCHEMA = "lavra"
 LOCAL_DATABASE = "lavra"
 SUPERSET_DATABASE = "superset"
 
-# A holder of a lock whose machine vanished must be noticed in about half a minute.
-_KEEPALIVE = {
-    "keepalives": "1", "keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3",
-    "connect_timeout": "10",
-}  # fmt: skip
+CONNECT_TIMEOUT_S = 10
 
 
 class Catalog:
@@ -83,7 +80,8 @@ class Catalog:
 
     def to_libpq(self) -> str:
         """Return the connection string as libpq takes it (it holds the password, if any)."""
-        return make_conninfo("", **(_KEEPALIVE | self._parameters))
+        patience = KEEPALIVE | {"connect_timeout": str(CONNECT_TIMEOUT_S)}
+        return make_conninfo("", **(patience | self._parameters))
 
     def to_sqlalchemy(self, database: str | None = None, driver: str = "psycopg2") -> str:
         """Return the SQLAlchemy URL of the catalog, or of another ``database`` of its server."""

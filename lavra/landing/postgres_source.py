@@ -33,6 +33,7 @@ from lavra.landing.connections import Stream
 from lavra.landing.postgres_types import columns_of
 from lavra.landing.reading import Batch, StreamRead
 from lavra.landing.types import LandedType
+from lavra.libpq import with_keepalive
 
 BLOCK_BYTES = 8 * 1024 * 1024
 REMEMBERED_ROWS = 100_000
@@ -53,7 +54,7 @@ def open_postgres(
         SourceError: the server cannot be reached or breaks off.
     """
     try:
-        with psycopg.connect(conninfo, autocommit=False, connect_timeout=15) as connection:
+        with psycopg.connect(with_keepalive(conninfo), connect_timeout=15) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
             connection.execute("set local timezone = 'UTC'")

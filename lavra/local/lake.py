@@ -24,13 +24,18 @@ from lavra.errors import ConfigurationError, ProcessError, ReleaseError
 from lavra.local.fingerprint import fingerprint, is_applied, mark_applied
 from lavra.local.steps import Step, StepRunner
 from lavra.local.supervisor import Server, Supervisor
+from lavra.releases.rule import list_blocked
 from lavra.releases.store import PRODUCTION, current_release
 
 if TYPE_CHECKING:
+    from lavra.releases.store import Release
     from lavra.settings import Settings
 
 SERVICE_TIMEOUT_S = 120.0
 SUPERSET_TIMEOUT_S = 240.0
+RELEASE_TIMEOUT_S = 120.0
+"""How long a start waits for the service to serve what the models released."""
+
 _WORKER = [sys.executable, "-m", "lavra", "worker"]
 
 
@@ -132,7 +137,11 @@ class Lake:
         leave_all()
 
     def describe(self) -> dict[str, Any]:
-        """Return what to show when all is ready: URLs, login, a query that works, the release."""
+        """Return what to show when all is ready: URLs, login, a query that works, the release.
+
+        ``awaits`` is the newest release, if the service is still loading it.
+        """
+        awaits = self.awaited_release()
         answer = self._get("/v1/snapshot").json()
         tables = self._get("/v1/tables").json()["tables"]
         ready = {
@@ -144,6 +153,7 @@ class Lake:
             "sample": None,
             "login": None,
             "refreshes": self.refreshes,
+            "awaits": awaits,
         }
         if tables:
             table = min(tables, key=lambda t: (t["row_count"] == 0, t["schema"], t["name"]))
@@ -154,12 +164,30 @@ class Lake:
             ready["login"] = list(admin_credentials(self.settings))
         return ready
 
+    def awaited_release(self) -> int | None:
+        """Return the newest release while the service serves an older one; None otherwise."""
+        newest = self._release()
+        served = str(self._get("/v1/snapshot").json()["id"])  # "<release>.<commit>" when it is live
+        if newest is None or int(served.partition(".")[0]) >= newest.id:
+            return None
+        return newest.id
+
+    def wait_for_release(self) -> bool:
+        """Wait until the service serves the newest release; return whether it does."""
+
+        def is_served() -> bool:
+            try:
+                return self.awaited_release() is None
+            except ProcessError:  # it died, and is being started again
+                return False
+
+        return self.supervisor.wait_until(is_served, RELEASE_TIMEOUT_S)
+
     # What each step does. Each returns a remark for the person.
 
     def _start_catalog(self) -> str:
         self._catalog = open_catalog(self.settings)
-        with self._catalog.connect() as connection:
-            release = current_release(connection, PRODUCTION)
+        release = self._release()
         self._has_release = release is not None
         return f"release {release.id}" if release else "new"
 
@@ -199,21 +227,33 @@ class Lake:
         command = [own_program("sqlmesh"), "-p", str(project), *action]
         self.supervisor.run_program("models", command, self._environment())
         mark_applied(self.settings, self._digest)
-        return self._released()
+        remark = self._released()
+        if self.refreshes:  # the service runs by now
+            self.wait_for_release()
+        return remark
 
-    def _released(self) -> str:
+    def _catalog_open(self) -> Catalog:
         if self._catalog is None:
             msg = "the catalog is not open"
             raise RuntimeError(msg)
-        with self._catalog.connect() as connection:
-            release = current_release(connection, PRODUCTION)
+        return self._catalog
+
+    def _release(self) -> Release | None:
+        with self._catalog_open().connect() as connection:
+            return current_release(connection, PRODUCTION)
+
+    def _released(self) -> str:
+        release = self._release()
         if release is None:
             log = self.supervisor.log_of("models")
             raise ReleaseError(
                 f"The models ran, but nothing was released; {log} names what blocks.",
                 remedy="Repair it and run `sqlmesh -p sqlmesh_project plan`.",
             )
-        return f"release {release.id}"
+        with self._catalog_open().connect() as connection:
+            blocked = list_blocked(connection, PRODUCTION)
+        stays = "; ".join(f"{entry['model']}: {entry['reason']}" for entry in blocked)
+        return f"release {release.id}" + (f" stays: {stays}" if stays else "")
 
     def _launch_service(self) -> str:
         self.supervisor.launch(self.service)
@@ -221,6 +261,8 @@ class Lake:
 
     def _serve(self) -> str:
         self.supervisor.wait_until_ready(self.service, SERVICE_TIMEOUT_S)
+        # It has answered from the release before since it was launched.
+        self.wait_for_release()
         return self.settings.resolved_service_url
 
     def _task(self, name: str) -> Callable[[], str]:
@@ -326,7 +368,7 @@ class Lake:
         try:
             url = f"{self.settings.resolved_service_url}{path}"
             headers = self.settings.service_headers
-            answer = httpx.get(url, timeout=10, trust_env=False, headers=headers)
+            answer = httpx.get(url, timeout=60, trust_env=False, headers=headers)
             return answer.raise_for_status()
         except httpx.HTTPError as error:
             raise ProcessError(f"The query service does not answer {path}: {error}") from error

@@ -137,6 +137,11 @@ class Display:
                 f"-d '{body}'",
                 soft_wrap=True, markup=False,
             )  # fmt: skip
+        if event["awaits"]:
+            self._print(
+                f"Release {event['awaits']} is still being loaded; the query service answers "
+                "from it as soon as that is done."
+            )
         if event["refreshes"]:
             self._print("New data is being landed and the models run; this continues below.")
 

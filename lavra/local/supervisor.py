@@ -138,6 +138,21 @@ class Supervisor:
                 )
             time.sleep(READY_POLL_S)
 
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait for something; return whether it came true in time.
+
+        Raises:
+            Cancelled: everything is being stopped.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if self._stopping:
+                raise Cancelled("Stopped.")
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(READY_POLL_S)
+        return True
+
     def watch(self) -> None:
         """Start again what died. To be called every half second or so.
 

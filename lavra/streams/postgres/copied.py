@@ -22,10 +22,17 @@ class CopiedBlocks:
     Args:
         connection: That nobody else uses meanwhile.
         statement: The COPY, to standard output.
+        block_bytes: Size of a block.
     """
 
-    def __init__(self, connection: psycopg2.extensions.connection, statement: str) -> None:
+    def __init__(
+        self,
+        connection: psycopg2.extensions.connection,
+        statement: str,
+        block_bytes: int = BLOCK_BYTES,
+    ) -> None:
         self._connection = connection
+        self._block_bytes = block_bytes
         self._statement = statement
         self._blocks: queue.Queue[tuple[bytes, int] | Exception | None] = queue.Queue(maxsize=2)
         self._closing = threading.Event()
@@ -54,7 +61,7 @@ class CopiedBlocks:
     def write(self, row: bytes) -> None:
         """Take a row from psycopg2."""
         self._count += 1
-        if self._buffer.write(row) and self._buffer.tell() >= BLOCK_BYTES:
+        if self._buffer.write(row) and self._buffer.tell() >= self._block_bytes:
             self._put_buffer()
 
     def _put_buffer(self) -> None:

@@ -27,7 +27,7 @@ from lavra.landing.postgres_source import parse_block
 from lavra.landing.postgres_types import columns_of
 from lavra.landing.types import parse_type
 from lavra.streams.postgres import server
-from lavra.streams.postgres.copied import CopiedBlocks
+from lavra.streams.postgres.copied import BLOCK_BYTES, CopiedBlocks
 from lavra.streams.postgres.server import parameters_of
 from lavra.streams.source import SOURCE_META, Quarantined
 
@@ -130,8 +130,15 @@ class SnapshotReader:
         """Return a table's key and columns as the snapshot has them."""
         return server.inspect_table(self._connection, table)
 
-    def read(self, table: str, columns: tuple[str, ...]) -> Iterator[ReadBatch]:
+    def read(
+        self, table: str, columns: tuple[str, ...], most_bytes: int = BLOCK_BYTES
+    ) -> Iterator[ReadBatch]:
         """Yield a table's rows in blocks of a few megabytes; the next one is read meanwhile.
+
+        Args:
+            table: ``schema.table``.
+            columns: Those wanted.
+            most_bytes: Size of a block, if it is to be smaller than :data:`BLOCK_BYTES`.
 
         Raises:
             SourceError: the server breaks off.
@@ -147,7 +154,7 @@ class SnapshotReader:
             )
             .as_string(self._connection)
         )
-        blocks = CopiedBlocks(self._reading, query)
+        blocks = CopiedBlocks(self._reading, query, min(most_bytes, BLOCK_BYTES))
         try:
             with Coercer({column.name: column.kind for column in found}) as coerce:
                 kinds = {column.name: column.kind for column in found}

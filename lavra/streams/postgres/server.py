@@ -13,6 +13,7 @@ from psycopg import sql
 from lavra.errors import ConfigurationError, SourceError
 from lavra.landing.postgres_types import landed_type
 from lavra.landing.types import LandedType
+from lavra.libpq import with_keepalive
 from lavra.streams.postgres.pgoutput import RelationColumn
 
 
@@ -63,7 +64,9 @@ def connect(conninfo: str) -> Iterator[psycopg.Connection]:
         SourceError: the server cannot be reached, breaks off, or refuses a statement.
     """
     try:
-        with psycopg.connect(conninfo, autocommit=True, connect_timeout=15) as connection:
+        with psycopg.connect(
+            with_keepalive(conninfo), autocommit=True, connect_timeout=15
+        ) as connection:
             yield connection
     except psycopg.Error as error:
         raise SourceError(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lavra.errors import ConfigurationError, SourceError
+from lavra.libpq import with_keepalive
 from lavra.streams.postgres import server
 from lavra.streams.postgres.follow import Follower
+from lavra.streams.postgres.gathered import Gathered
 from lavra.streams.postgres.load import (
     SnapshotReader,
     connection_options,
@@ -39,9 +42,9 @@ class PostgresStreamSource:
 
     def __init__(self, declaration: StreamDeclaration, conninfo: str, lake: str) -> None:
         self._declaration = declaration
-        self._conninfo = conninfo
+        self._conninfo = with_keepalive(conninfo)
         self.name = server.publication_name(lake, declaration.name)
-        self._options = connection_options(conninfo)
+        self._options = connection_options(self._conninfo)
         self._follower: Follower | None = None
         self._loading: Iterator[Batch] | None = None
         self._position = PostgresPosition("")
@@ -155,13 +158,23 @@ class PostgresStreamSource:
         names = self._unloaded()
         snapshot = open_snapshot(self._conninfo, self._options, names)
         try:
+            gathered, landed = Gathered(), self._position
             for name in names:
                 logger.info("stream %s loads %s", self._declaration.name, name)
-                yield from self._load_table(snapshot, name)
+                with closing(self._load_table(snapshot, name, gathered)) as parts:
+                    for _ in parts:
+                        if gathered.bytes >= self._declaration.batch.max_bytes:
+                            landed = self._position
+                            yield gathered.take(landed, self._sequence)
+            if self._position != landed:
+                yield gathered.take(self._position, self._sequence)
         finally:
             snapshot.close()
 
-    def _load_table(self, snapshot: SnapshotReader, name: str) -> Iterator[Batch]:
+    def _load_table(
+        self, snapshot: SnapshotReader, name: str, gathered: Gathered
+    ) -> Generator[None]:
+        """Read a table into what is gathered; yields where a commit may come in between."""
         landing = self._declaration.landing_table(name)
         before = self._position.tables[name]
         table = snapshot.inspect(name)
@@ -177,34 +190,28 @@ class PostgresStreamSource:
             marker=marker,
             columns={n: [c.number, c.kind] for n, c in table.columns.items()},
         )
-        discard = ((landing, before.generation),) if before.state == LOADING else ()
+        if before.state == LOADING:
+            gathered.discard(landing, before.generation)
         schema_name = name.split(".", maxsplit=1)[0]
-        empty = empty_rows(table)  # so that a table without rows lands too
-        yield self._batch((TableChanges(schema_name, landing, table.key, empty),), discard=discard)
+        changes = TableChanges(schema_name, landing, table.key, empty_rows(table))
+        gathered.add(changes)  # so that a table without rows lands too
         read_us = time.time_ns() // 1000
-        for block in snapshot.read(name, tuple(table.columns)):
+        block_bytes = self._declaration.batch.max_bytes
+        for block in snapshot.read(name, tuple(table.columns), block_bytes):
             rows, quarantined = load_rows(
                 block, landing, generation=generation, lsn=snapshot.lsn, read_us=read_us,
                 sequence=self._sequence,
             )  # fmt: skip
             self._sequence += block[0].num_rows
-            batch = self._batch((TableChanges(schema_name, landing, table.key, rows),))
-            yield replace(
-                batch, rows=rows.num_rows, bytes=rows.nbytes, quarantined=tuple(quarantined)
-            )
+            gathered.add(replace(changes, rows=rows), quarantined)
+            yield
         self._position = self._position.with_table(
             name, state=FOLLOWED, loaded_lsn=snapshot.lsn, marker=0, loads=before.loads + 1
         )
-        changes: tuple[TableChanges, ...] = ()
         if marker:
             row = marker_row(generation, snapshot.lsn, read_us, marker)
-            changes = (TableChanges(schema_name, landing, table.key, row),)
-        yield replace(self._batch(changes), rows=len(changes))
-
-    def _batch(
-        self, changes: tuple[TableChanges, ...], discard: tuple[tuple[str, int], ...] = ()
-    ) -> Batch:
-        return Batch(changes, self._position.to_json(), self._sequence, discard=discard)
+            gathered.add(replace(changes, rows=row))
+        yield
 
 
 def _reason_to_begin_anew(

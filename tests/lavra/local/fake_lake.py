@@ -86,7 +86,7 @@ class FakeLake:
         return {
             "type": "ready", "refreshes": False, "superset_url": "", "login": ["admin", "secret"],
             "service_url": "http://127.0.0.1:1", "snapshot": {"id": "7"}, "tables": 3,
-            "sample": "select * from gold_shop.sales limit 3",
+            "sample": "select * from gold_shop.sales limit 3", "awaits": None,
         }  # fmt: skip
 
     def keep_catalog_running(self) -> None:

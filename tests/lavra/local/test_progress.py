@@ -21,7 +21,7 @@ from tests.conftest import free_port
 
 READY = {
     "type": "ready", "superset_url": "http://127.0.0.1:8088", "service_url": "http://127.0.0.1:8080",
-    "login": ["admin", "pass[word]"], "tables": 10, "refreshes": True,
+    "login": ["admin", "pass[word]"], "tables": 10, "refreshes": True, "awaits": None,
     "snapshot": {"id": "3", "data_through": "2026-01-01T00:00:00Z"},
     "sample": "select * from gold_shop.sales limit 3",
 }  # fmt: skip
@@ -72,6 +72,15 @@ def test_the_end_gives_addresses_the_login_and_a_curl_line() -> None:
         "curl -s http://127.0.0.1:8080/v1/sql -H 'Content-Type: application/json' "
         """-d '{"sql": "select * from gold_shop.sales limit 3"}'"""
     ) in text.getvalue()
+    assert "still being loaded" not in text.getvalue()
+
+
+def test_the_end_says_which_release_is_not_served_yet() -> None:
+    display, text = plain()
+    with display:
+        display.handle(READY | {"awaits": 4})
+
+    assert "Release 4 is still being loaded" in text.getvalue()
 
 
 def test_events_of_another_process_are_followed_to_the_last(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ MODEL (
 );
 SELECT
   order_id::BIGINT AS order_id, /* Number. */
+  amount::BIGINT AS amount, /* Value. */
+  _ab_cdc_deleted_at::TIMESTAMPTZ AS _ab_cdc_deleted_at, /* When it was deleted. */
   _lavra_sequence::BIGINT AS _lavra_sequence /* Order. */
 FROM @STREAM_TAIL(flow, orders, order_id::BIGINT, amount::BIGINT) AS changes
 """,
@@ -38,6 +40,25 @@ MODEL (
 );
 SELECT order_id::BIGINT AS order_id, amount::BIGINT AS amount
 FROM @CURRENT_ROWS(bronze_flow.orders, order_id) AS present
+""",
+    "silver/live.sql": f"""
+MODEL (
+  name silver_flow.live, kind VIEW, description 'Present.', grain order_id, {COMMENTS},
+  audits (unique_values(columns := (order_id)))
+);
+WITH newest AS (
+  SELECT order_id, amount, _ab_cdc_deleted_at AS deleted_at FROM bronze_flow.tail
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY order_id ORDER BY _lavra_sequence DESC) = 1
+), untouched AS (
+  SELECT settled.order_id, settled.amount FROM silver_flow.orders AS settled
+  LEFT JOIN newest ON settled.order_id = newest.order_id
+  WHERE newest.order_id IS NULL
+), united AS (
+  SELECT order_id, amount FROM untouched
+  UNION ALL
+  SELECT order_id, amount FROM newest WHERE deleted_at IS NULL
+)
+SELECT order_id::BIGINT AS order_id, amount::BIGINT AS amount FROM united
 """,
     "silver/seen.sql": """
 MODEL (
@@ -56,6 +77,13 @@ MODEL (
   audits (unique_values(columns := (order_id)))
 );
 SELECT order_id::BIGINT AS order_id, amount::BIGINT AS amount FROM silver_flow.orders
+""",
+    "gold/live.sql": f"""
+MODEL (
+  name gold_flow.live, kind VIEW, description 'Present.', grain order_id, {COMMENTS},
+  audits (unique_values(columns := (order_id)))
+);
+SELECT order_id::BIGINT AS order_id, amount::BIGINT AS amount FROM silver_flow.live
 """,
 }
 
@@ -110,3 +138,16 @@ def test_a_run_reads_up_to_one_point_and_what_lands_later_makes_it_due(lake: Lak
     assert lake.served("gold_flow.orders") == [(1, 11), (2, 22), (4, 40)]
     seen = "select sequence from silver_flow.seen order by 1"
     assert lake.query(seen) == [(n,) for n in range(1, 9)]
+
+    # Batch and live agree: with late, corrected and deleted rows in the tail, a restatement of what
+    # is settled, or of all of it from Bronze on, changes no number.
+    live = "from gold_flow.live order by all"
+    commit(lake, (9, 1, 12), (10, 4, None), (11, 5, 50), days_ago=3)
+    commit(lake, (12, 5, 51), (13, 2, None), (14, 2, 23))
+    now = [(1, 12), (2, 23), (5, 51)]
+    assert lake.served("gold_flow.orders") == [(1, 11), (2, 22), (4, 40)]
+    assert lake.query(live) == now
+    for model in ("silver_flow.orders", "bronze_flow.orders"):
+        lake.plan(restate_models=[model])
+        assert lake.query(live) == now
+    assert lake.served("gold_flow.orders") == now

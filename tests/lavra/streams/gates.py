@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+from lavra.catalog.local_postgres import LocalPostgres
 from tests.conftest import free_port
 
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
@@ -94,6 +95,8 @@ class Gate:
         self._socket = socket
         self._loop = asyncio.new_event_loop()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._flows = asyncio.Event()
+        self._flows.set()
         self._server: asyncio.Server | None = None
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -107,6 +110,10 @@ class Gate:
         """Break all connections off, and refuse new ones."""
         self._do(self._shut())
 
+    def stall(self) -> None:
+        """Keep connections, accept new ones, and pass nothing on."""
+        self._do(self._stall())
+
     def close(self) -> None:
         """End it."""
         self._do(self._shut())
@@ -119,8 +126,12 @@ class Gate:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     async def _open(self) -> None:
+        self._flows.set()
         if self._server is None:
             self._server = await asyncio.start_server(self._serve_one, "127.0.0.1", self.port)
+
+    async def _stall(self) -> None:
+        self._flows.clear()
 
     async def _shut(self) -> None:
         if self._server is not None:
@@ -151,15 +162,16 @@ class Gate:
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65536):
+                await self._flows.wait()
                 writer.write(data)
                 await writer.drain()
         writer.close()
 
 
 @contextmanager
-def gate(socket: str) -> Iterator[Gate]:
-    """Open a gate to a Unix socket, for the block."""
-    opened = Gate(socket)
+def gate(server: LocalPostgres) -> Iterator[Gate]:
+    """Open a gate to a server, for the block."""
+    opened = Gate(str(server.socket_folder / ".s.PGSQL.5432"))
     try:
         yield opened
     finally:

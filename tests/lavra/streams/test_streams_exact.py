@@ -95,7 +95,8 @@ def killed_at_random(
     follow: Follow, zygote: Callable[[Followed], Zygote], kills: int, seed: int
 ) -> None:
     chance = random.Random(seed)  # noqa: S311 - a test
-    followed = follow(*TABLES, sql=SCHEMA, max_rows=200)
+    # So few bytes that the load is many commits, between which it is killed.
+    followed = follow(*TABLES, sql=SCHEMA, max_rows=200, max_bytes=131_072)
     followed.sql("insert into things (id, v) select g, nextval('version') "
                  "from generate_series(1000, 30000) g")  # fmt: skip
     killer = zygote(followed)

@@ -54,8 +54,7 @@ def remote(
     source.start()
     with psycopg.connect(server.url(), autocommit=True) as connection:
         connection.execute("create database warehouse")
-    socket = str(server.socket_folder / ".s.PGSQL.5432")
-    with gate(socket) as catalog, store_front(gcs_emulator) as store:
+    with gate(server) as catalog, store_front(gcs_emulator) as store:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", store.url)
         monkeypatch.setenv("LAVRA_LAKE_URL", f"gs://{BUCKET}/{tmp_path.name}")
         url = f"postgresql://postgres@127.0.0.1:{catalog.port}/warehouse"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,9 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+import pytest
 
+from lavra.catalog import Catalog
 from lavra.errors import LavraError
+from lavra.libpq import UNANSWERED_MS
+from lavra.streams.landing import StreamLanding
+from lavra.streams.postgres.source import PostgresStreamSource
 from tests.lavra.streams.conftest import Followed
+from tests.lavra.streams.gates import gate
 
 Follow = Callable[..., Followed]
 
@@ -58,6 +67,47 @@ def cut_off(url: str, database: str, *, allowed: bool) -> None:
 
 def insert(followed: Followed, first: int, last: int) -> None:
     followed.sql(f"insert into numbers select g, 'n' || g from generate_series({first}, {last}) g")
+
+
+def patience_ms(port: int) -> list[int]:
+    """How long each connection of this process to a port waits for what it sent to be answered."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            if not entry.readlink().name.startswith("socket:"):
+                continue
+            with socket.socket(fileno=os.dup(int(entry.name))) as held:
+                if held.getpeername()[1] == port:
+                    found.append(held.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+        except (OSError, IndexError):  # not a connection, not by TCP, or closed by now
+            continue
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels lack the option")
+def test_a_server_that_vanishes_is_noticed(follow: Follow) -> None:
+    followed = follow("public.numbers", sql="create table numbers (id int primary key, body text)")
+    insert(followed, 1, 10)
+    assert followed.lake.catalog.server
+    servers = followed.server, followed.lake.catalog.server
+    with gate(servers[0]) as source_gate, gate(servers[1]) as catalog_gate:
+        catalog = Catalog(f"postgresql://postgres@127.0.0.1:{catalog_gate.port}/lavra")
+        landing = StreamLanding(catalog, followed.lake.storage, followed.name)
+        url = f"postgresql://postgres@127.0.0.1:{source_gate.port}/{followed.name}"
+        source = PostgresStreamSource(followed.declaration, url, "test")
+        try:
+            source.open(None, 0)
+            batch = source.poll(time.monotonic())
+            assert batch
+            landing.land(batch)
+            with catalog.connect():
+                for port, least in ((source_gate.port, 2), (catalog_gate.port, 2)):
+                    waits = patience_ms(port)
+                    assert len(waits) >= least
+                    assert set(waits) == {UNANSWERED_MS}
+        finally:
+            source.close()
+            landing.close()
 
 
 def test_source_catalog_and_store_break_off(follow: Follow) -> None:
