@@ -33,6 +33,7 @@ from lavra.settings_areas import (
     WorkerSettings,
     WorkloadSettings,
 )
+from lavra.settings_bigquery import BigQuerySettings
 
 PROJECT_FILE = "lavra.toml"
 
@@ -54,8 +55,8 @@ def _lake_url(url: str) -> str:
 
 
 class Settings(
-    AirbyteSettings, BronzeSettings, ConnectorSettings, ReceiverSettings, AccessSettings,
-    ServiceSettings, SupersetSettings, LogSettings, WorkerSettings,
+    AirbyteSettings, BigQuerySettings, BronzeSettings, ConnectorSettings, ReceiverSettings,
+    AccessSettings, ServiceSettings, SupersetSettings, LogSettings, WorkerSettings,
     WorkloadSettings, BaseSettings,
 ):  # fmt: skip
     """Everything about one lake that differs between machines.

@@ -7,6 +7,7 @@ import contextlib
 import ssl
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 GSS_REQUEST = (8).to_bytes(4, "big") + (80877104).to_bytes(4, "big")
@@ -21,8 +22,11 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @contextlib.contextmanager
-def tls_proxy(context: ssl.SSLContext, port: int, server_port: int) -> Iterator[None]:
-    """Listen on ``port`` of loopback, speak TLS, pass on to ``server_port``; refuse plaintext."""
+def tls_proxy(context: ssl.SSLContext, port: int, server: int | Path) -> Iterator[None]:
+    """Listen on ``port`` of loopback, speak TLS, pass on to ``server``; refuse plaintext.
+
+    The server is a port of loopback, or the path of its socket.
+    """
 
     writers: list[asyncio.StreamWriter] = []
 
@@ -42,17 +46,20 @@ def tls_proxy(context: ssl.SSLContext, port: int, server_port: int) -> Iterator[
         except (OSError, asyncio.IncompleteReadError):
             writer.close()
             return
-        to_server = await asyncio.open_connection("127.0.0.1", server_port)
+        if isinstance(server, Path):
+            to_server = await asyncio.open_unix_connection(server)
+        else:
+            to_server = await asyncio.open_connection("127.0.0.1", server)
         writers.append(to_server[1])
         await asyncio.gather(_copy(reader, to_server[1]), _copy(to_server[0], writer))
 
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(asyncio.start_server(serve_one, "127.0.0.1", port))
+    listener = loop.run_until_complete(asyncio.start_server(serve_one, "127.0.0.1", port))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
 
     async def stop() -> None:
-        server.close()
+        listener.close()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()

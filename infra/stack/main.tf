@@ -283,6 +283,11 @@ module "monitoring" {
   name             = var.name
   project_id       = module.apis.project_id
   service          = one(module.query_service[*].name)
+
+  streams = local.streams ? {
+    pool   = one(module.stream_worker[*].pool)
+    source = one([for source in module.source_postgres : { instance = source.instance, slot_keeps_mb = source.slot_keeps_mb }])
+  } : null
 }
 
 locals {

@@ -33,6 +33,9 @@ RECEIVER_LOCK = 0x1A57A_0006
 EXPORT_LOCK = 0x1A57A_0008
 """Held by who exports a release as plain Parquet."""
 
+WAREHOUSE_LOCK = 0x1A57A_0009
+"""Held by whoever plans or runs the models in BigQuery."""
+
 
 @contextmanager
 def advisory_lock(

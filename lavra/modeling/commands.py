@@ -19,9 +19,15 @@ def release_environment(settings: Settings, environment: str) -> Outcome:
     """Release an environment as it stands in SQLMesh's state, if the rule allows it.
 
     Raises:
-        ConfigurationError: the project has no SQLMesh project that uses ``project_config``.
+        ConfigurationError: the project has no SQLMesh project that uses ``project_config``, or
+            its models run elsewhere than on the lake.
         ReleaseError: SQLMesh does not know the environment.
     """
+    if settings.models_gateway != "lake":
+        raise ConfigurationError(
+            f"LAVRA_MODELS_GATEWAY is {settings.models_gateway}: only the lake has releases.",
+            remedy="Unset it for this command.",
+        )
     try:
         context = Context(paths=[str(settings.project / "sqlmesh_project")], load=False)
     except SQLMeshError as error:

@@ -285,13 +285,15 @@ class LakeContext(Context):
 class LakeLoader(SqlMeshLoader):
     """SQLMesh's loader, which makes its Context a :class:`LakeContext` and adds the house rules."""
 
+    context_class: type[Context] = LakeContext
+
     def __init__(self, context: Context, path: Path) -> None:
-        if not isinstance(context, LakeContext):
+        if not isinstance(context, self.context_class):
             if type(context) is not Context:
                 raise SQLMeshError(
                     f"Lavra cannot work with {type(context).__name__}, only with SQLMesh's Context."
                 )
-            context.__class__ = LakeContext
+            context.__class__ = self.context_class
         super().__init__(context, path)
 
     def _load_linting_rules(self) -> RuleSet:

@@ -52,11 +52,14 @@ def bronze(
     which nothing has landed is an empty relation of the same types.
 
     While a project is loaded it is that empty relation, so that neither lineage, nor column
-    types, nor fingerprints depend on the files.
+    types, nor fingerprints depend on the files. In BigQuery it is the table that Airbyte lands
+    the stream in, which has to have all the columns.
     """
     types = _declared(columns)
     files: tuple[LandedFile, ...] = ()
     if evaluator.runtime_stage != "loading":
+        if active_lake().settings.models_gateway == "bigquery":
+            return _landed_in_bigquery(namespace.name, stream.name, types)
         files = landed(namespace.name, stream.name).files
     nulls = exp.select(*(exp.alias_(exp.null(), name, quoted=True) for name in types)).where(
         "FALSE"
@@ -73,11 +76,7 @@ def bronze(
         source = exp.union(
             exp.select("*").from_(reader), nulls, distinct=False, by_name=True, copy=False
         )
-    columns_cast = (
-        exp.alias_(exp.cast(exp.column(name, quoted=True), kind), name, quoted=True)
-        for name, kind in types.items()
-    )
-    query: exp.Query = exp.select(*columns_cast).from_(source.subquery("landed"))
+    query: exp.Query = exp.select(*_cast(types)).from_(source.subquery("landed"))
     targets = {name: _target(kind) for name, kind in types.items()}
     for text in relation_sql([file for file in files if file.shape is not None], targets):
         query = exp.union(query, exp.maybe_parse(text, dialect="duckdb"), distinct=False)
@@ -119,6 +118,11 @@ def _changes(
     columns: tuple[exp.Expr, ...],
     compare: type[exp.Binary],
 ) -> exp.Expr:
+    if active_lake().settings.models_gateway == "bigquery":
+        raise SQLMeshError(
+            f"The changes of the stream {stream.name!r} are in DuckLake, which BigQuery does not "
+            "read. Leave its domain out: see LAVRA_DOMAINS in docs/settings.md."
+        )
     types = _declared(columns) | {
         name: exp.DataType.build(kind, dialect="duckdb") for name, kind in CDC_COLUMNS.items()
     }
@@ -199,6 +203,20 @@ def landed(namespace: str, stream: str) -> Landed:
     """Return what counts of a stream now: the files, and the names that the ledger keeps."""
     lake = active_lake()
     return manifest.landed(lake.catalog, lake.storage, namespace, stream)
+
+
+def _cast(types: dict[str, exp.DataType]) -> list[exp.Expr]:
+    return [
+        exp.alias_(exp.cast(exp.column(name, quoted=True), kind), name, quoted=True)
+        for name, kind in types.items()
+    ]
+
+
+def _landed_in_bigquery(namespace: str, stream: str, types: dict[str, exp.DataType]) -> exp.Expr:
+    from lavra.modeling.bigquery import landed_table  # noqa: PLC0415 - of that gateway alone
+
+    table = landed_table(active_lake().settings, namespace, stream)
+    return exp.select(*_cast(types)).from_(table).subquery()
 
 
 def _target(kind: exp.DataType) -> Target:

@@ -24,6 +24,7 @@ import trustme
 from lavra.catalog.local_postgres import LocalPostgres
 from tests.conftest import free_port
 from tests.infra.catalog_server import Credentials, as_admin, password_server, port_of
+from tests.infra.containers import LOG_BYTES
 from tests.tls_proxy import tls_proxy
 
 PROGRAMS = Path(sys.executable).parent
@@ -163,6 +164,7 @@ def start_here(project: Path) -> Starter:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            pipesize=LOG_BYTES,
         )
 
     return start

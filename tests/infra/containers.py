@@ -25,6 +25,8 @@ CERTIFICATES = "/etc/ssl/certs:/etc/ssl/certs:ro"
 # The base has what python:3.11-slim has: `python`, and a pip that may install.
 PREPARE = "ln -sf python3 /usr/bin/python; rm -f /usr/lib/python3*/EXTERNALLY-MANAGED"
 PACKAGES = "ca-certificates,netbase,python3-minimal,python3-pip,python3-venv,tzdata"
+LOG_BYTES = 2**20
+"""What a container may say before it is read: one that waits for a reader answers nobody."""
 # A namespace of mounts: the image's root read-only, its volumes over it; then the image's user.
 START = """
 set -e
@@ -122,6 +124,7 @@ class Image:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            pipesize=LOG_BYTES,
         )
 
     def health_check(

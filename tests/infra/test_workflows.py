@@ -47,10 +47,10 @@ def scripts() -> str:
 
 
 def test_each_has_little_rights_and_an_end() -> None:
-    assert sorted(WORKFLOWS) == ["checks", "deploy", "plan", "rollback"]
+    assert sorted(WORKFLOWS) == ["checks", "deploy", "plan", "rollback", "scan"]
     for name, workflow in WORKFLOWS.items():
         allowed = {"contents": "read"}
-        if name != "checks":
+        if name not in {"checks", "scan"}:
             allowed["id-token"] = "write"
         if name == "plan":
             allowed["pull-requests"] = "write"
@@ -125,6 +125,51 @@ def test_they_name_what_there_is(plan_of: Callable[[str], dict[str, Any]]) -> No
             for image in job["strategy"]["matrix"]["image"]:
                 path = step["with"]["file"].replace("${{ matrix.image }}", image)
                 assert (REPOSITORY / path).is_file()
+
+
+def test_the_images_are_scanned_before_they_are_named_and_each_week() -> None:
+    scan = WORKFLOWS["scan"]
+    assert [each["cron"].split()[2:] for each in scan[True]["schedule"]] == [["*", "*", "1"]]
+    assert set(scan[True]["pull_request"]["paths"]) >= {"infra/images/**", "uv.lock"}
+    dockerfiles = {path.name.split(".")[0] for path in (INFRA / "images").glob("*.Dockerfile")}
+    for name in ("deploy", "scan"):
+        job = WORKFLOWS[name]["jobs"]["images"]
+        assert set(job["strategy"]["matrix"]["image"]) == dockerfiles
+        used = [str(step.get("uses", step.get("run"))) for step in job["steps"]]
+        (scanned,) = [i for i, use in enumerate(used) if use.startswith("aquasecurity/trivy-")]
+        (built,) = [i for i, use in enumerate(used) if use.startswith("docker/build-push-")]
+        assert built < scanned
+        # By commit, since tags can be moved.
+        assert re.fullmatch(r"aquasecurity/trivy-action@[0-9a-f]{40}", used[scanned])
+        scanner = job["steps"][scanned]["with"]
+        assert scanner["exit-code"] == "1"
+        assert "CRITICAL" in scanner["severity"].split(",")
+        assert set(scanner["vuln-type"].split(",")) == {"os", "library"}
+        if name == "deploy":
+            assert "steps.build.outputs.digest" in scanner["image-ref"]
+            assert scanned < used.index(next(use for use in used if "printf" in use))
+        else:
+            assert scanner["image-ref"] == job["steps"][built]["with"]["tags"]
+            assert "push" not in job["steps"][built]["with"]
+
+
+def test_the_images_base_is_kept_up_to_date() -> None:
+    """Renovate is asked to follow the base's digest, in the form that it can read."""
+    renovate = json.loads((REPOSITORY / ".github" / "renovate.json").read_text("utf-8"))
+    assert "dockerfile" in renovate["enabledManagers"]
+    (pattern,) = renovate["dockerfile"]["managerFilePatterns"]
+    bases = set()
+    for path in (INFRA / "images").glob("*.Dockerfile"):
+        name = path.relative_to(REPOSITORY).as_posix()
+        assert re.search(pattern.strip("/"), name), name
+        # It knows a base that is an argument by the argument's default, before the first FROM.
+        head = path.read_text("utf-8").split("\nFROM ", 1)
+        assert head[1].startswith("${PYTHON_IMAGE} ")
+        bases |= set(re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", head[0], re.MULTILINE))
+    assert len(bases) == 1
+    assert re.fullmatch(
+        r"docker\.io/library/python:3\.11-slim-bookworm@sha256:[0-9a-f]{64}", *bases
+    )
 
 
 def test_the_guide_tells_of_each_variable_of_github() -> None:

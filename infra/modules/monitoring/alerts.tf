@@ -1,6 +1,6 @@
 # Only metrics that Google itself writes: they are there from the first day.
 locals {
-  alerts = merge(local.catalog_alerts, local.job_alerts, local.service_alerts)
+  alerts = merge(local.catalog_alerts, local.job_alerts, local.service_alerts, local.stream_alerts)
 
   catalog_alerts = var.catalog_instance == null ? {} : {
     catalog_disk = {
@@ -60,4 +60,35 @@ locals {
       what_to_do = "Is it at `max_instances`? Do tables that are asked for exceed `cache_gib`?"
     }
   }
+
+  # A quiet source makes no commits, so silence says nothing. What does: whether the pool runs, and
+  # how much log the source keeps for it.
+  stream_alerts = merge(
+    var.streams == null ? {} : {
+      stream_pool = {
+        aligner      = "ALIGN_MEAN"
+        comparison   = "COMPARISON_LT"
+        duration     = "600s"
+        filter       = "resource.type = \"cloud_run_worker_pool\" AND resource.labels.worker_pool_name = \"${var.streams.pool}\" AND metric.type = \"run.googleapis.com/container/instance_count\""
+        missing_data = "EVALUATION_MISSING_DATA_ACTIVE"
+        reducer      = "REDUCE_SUM"
+        severity     = "ERROR"
+        threshold    = 1
+        title        = "nobody follows the streams"
+        what_to_do   = "Each source keeps its log until the pool is back. Why it is away: `gcloud run worker-pools describe ${var.streams.pool}`, then its logs. If it stays away, drop the slots: docs/runbook.md, \"A replication slot that holds the source's log\"."
+      }
+    },
+    try(var.streams.source, null) == null ? {} : {
+      stream_source_log = {
+        aligner    = "ALIGN_MAX"
+        duration   = "600s"
+        filter     = "resource.type = \"cloudsql_database\" AND resource.labels.database_id = \"${var.project_id}:${var.streams.source.instance}\" AND metric.type = \"cloudsql.googleapis.com/database/disk/bytes_used_by_data_type\" AND metric.labels.data_type = \"Wal\""
+        reducer    = "REDUCE_MAX"
+        severity   = "WARNING"
+        threshold  = 1048576 * (var.streams.source.usual_log_mb + var.streams.source.slot_keeps_mb / 2)
+        title      = "the source keeps much log for a slot"
+        what_to_do = "At ${var.streams.source.slot_keeps_mb} MB Postgres gives the slot up, and the tables are loaded anew. `lavra stream status` shows how far behind the worker is; docs/runbook.md, \"A replication slot that holds the source's log\"."
+      }
+    },
+  )
 }

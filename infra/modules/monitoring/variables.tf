@@ -68,6 +68,24 @@ variable "service" {
   default     = null
 }
 
+variable "streams" {
+  description = <<-EOT
+    The streams that are watched. Null: none.
+
+    - `pool`: the worker pool's name, output `pool` of module stream_worker.
+    - `source`: a followed Cloud SQL source: its `instance`, what a slot may keep of the log before it is given up (`slot_keeps_mb`), and what log it has anyway (`usual_log_mb`).
+  EOT
+  type = object({
+    pool = string
+    source = optional(object({
+      instance      = string
+      slot_keeps_mb = number
+      usual_log_mb  = optional(number, 1536)
+    }))
+  })
+  default = null
+}
+
 variable "thresholds" {
   description = <<-EOT
     When the service is told of.

@@ -20,10 +20,20 @@ output "generator_url" {
   value       = one(google_cloud_run_v2_service.generator[*].uri)
 }
 
+output "instance" {
+  description = "Name of the instance."
+  value       = google_sql_database_instance.source.name
+}
+
 output "secrets" {
   description = "What the stream refers to and is a secret: name => secret. Known once the followers may read it."
   value       = { "${var.variables}_PASSWORD" = google_secret_manager_secret.own["replication-password"].secret_id }
   depends_on  = [google_secret_manager_secret_iam_member.followers]
+}
+
+output "slot_keeps_mb" {
+  description = "Log, in MB, that a slot which nobody reads may keep."
+  value       = var.slot_keeps_mb
 }
 
 output "sources" {

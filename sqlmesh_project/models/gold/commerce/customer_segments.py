@@ -10,7 +10,7 @@ import typing as t
 
 import numpy as np
 import pandas as pd
-from sqlglot import exp
+from sqlglot import exp, parse_one
 from sqlmesh import ExecutionContext, model
 from sqlmesh.core.model.kind import ModelKindName
 
@@ -66,7 +66,8 @@ def segment(recency: int, frequency: int, money: int, orders: int) -> str:
 def execute(context: ExecutionContext, **_: t.Any) -> pd.DataFrame:
     """Return one row per customer, sorted by customer; none when there is no order."""
     orders = context.resolve_table("gold_commerce.fct_orders")
-    customers = context.fetchdf(
+    # Parsed, so that it is said in the words of whatever engine runs it.
+    query = parse_one(
         f"""
         WITH orders AS (
           SELECT customer_id, order_date, net_revenue FROM {orders} WHERE status <> 'cancelled'
@@ -75,14 +76,18 @@ def execute(context: ExecutionContext, **_: t.Any) -> pd.DataFrame:
         )
         SELECT
           customer_id,
-          CAST(MAX(last_day.day) - MAX(order_date) AS INT) AS recency_days,
+          CAST(
+            DATE_DIFF('day', CAST(MAX(order_date) AS DATE), CAST(MAX(last_day.day) AS DATE)) AS INT
+          ) AS recency_days,
           COUNT(*) AS frequency,
           CAST(SUM(net_revenue) AS TEXT) AS monetary
         FROM orders CROSS JOIN last_day
         GROUP BY customer_id
         ORDER BY customer_id
-        """  # noqa: S608 - the table's name is SQLMesh's own
+        """,  # noqa: S608 - the table's name is SQLMesh's own
+        dialect="duckdb",
     )
+    customers = context.fetchdf(query)
     recency = scores(-customers["recency_days"].to_numpy())
     frequency = scores(customers["frequency"].to_numpy())
     money = scores(customers["monetary"].astype(float).to_numpy())

@@ -64,7 +64,7 @@ WITH changes AS (
       WHEN emptied_time IS NULL
       THEN next_time
       ELSE LEAST(next_time, emptied_time)
-    END AS ended_at
+    END::TIMESTAMPTZ AS ended_at
   FROM versions
   WHERE
     _ab_cdc_deleted_at IS NULL
@@ -93,7 +93,7 @@ WITH changes AS (
 ), numbered AS (
   SELECT
     *,
-    SUM(is_new) OVER (PARTITION BY aircraft_id ORDER BY _lavra_sequence) AS state_number
+    SUM(is_new) OVER (PARTITION BY aircraft_id ORDER BY _lavra_sequence NULLS FIRST) AS state_number
   FROM marked
 ), states AS (
   SELECT

@@ -64,7 +64,7 @@ WITH changes AS (
       WHEN emptied_time IS NULL
       THEN next_time
       ELSE LEAST(next_time, emptied_time)
-    END AS ended_at
+    END::TIMESTAMPTZ AS ended_at
   FROM versions
   WHERE
     _ab_cdc_deleted_at IS NULL
