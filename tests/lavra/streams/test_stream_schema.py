@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
-import yaml
-from pydantic import ValidationError
-
 from lavra.streams.declarations import StreamDeclaration
 from lavra.streams.schema import FILE, stream_schema, write_schema
-from tests.lavra.landing.test_schema import changed, mutations
+from tests.lavra.editor_schemas import (
+    assert_committed,
+    assert_described,
+    assert_of_one_mind,
+    assert_shipped_files_fit,
+    changed,
+    mutations,
+)
 
-REPOSITORY = Path(__file__).parents[3]
 CONFIG = {
     "host": "${HOST}", "port": "${PORT:-5432}", "database": "fleet", "username": "lavra",
     "password": "${PASSWORD}", "schemas": ["public"], "ssl_mode": "require",
@@ -47,45 +48,20 @@ def mutated(document: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def test_schema_and_lint_accept_the_same_streams() -> None:
-    validator = jsonschema_rs.validator_for(stream_schema())
-    differ, accepted, refused = [], 0, 0
-    for document in (FULL, SIMPLE, REMOTE):
-        for what, mutation in mutated(document):
-            try:
-                StreamDeclaration.model_validate(mutation)
-                linted = True
-            except ValidationError:
-                linted = False
-            accepted, refused = accepted + linted, refused + (not linted)
-            if validator.is_valid(mutation) != linted:
-                differ.append(f"{what}: lint says {linted}")
-    assert differ == []
-    assert accepted > 60
-    assert refused > 300
+    mutations_of_all = [one for document in (FULL, SIMPLE, REMOTE) for one in mutated(document)]
+    linted = assert_of_one_mind(stream_schema(), StreamDeclaration, mutations_of_all)
+    assert linted[True] > 60
+    assert linted[False] > 300
 
 
 def test_the_shipped_streams_fit_and_name_the_schema() -> None:
-    validator = jsonschema_rs.validator_for(stream_schema())
-    for path in (REPOSITORY / "airbyte" / "streams").glob("*.yaml"):
-        text = path.read_text()
-        assert validator.is_valid(yaml.safe_load(text)), path
-        named = text.splitlines()[0].split("$schema=")[1]
-        assert (path.parent / named).resolve() == REPOSITORY / FILE
+    assert_shipped_files_fit(stream_schema(), "streams", FILE)
 
 
 def test_the_committed_stream_schema_is_current(tmp_path: Path) -> None:
     """If this fails: `lavra stream schema`."""
-    committed = json.loads((REPOSITORY / FILE).read_text())
-    assert committed == stream_schema()
-    assert json.loads(write_schema(tmp_path).read_text()) == committed
+    assert_committed(stream_schema(), FILE, write_schema, tmp_path)
 
 
 def test_every_key_of_a_stream_is_described() -> None:
-    schema = stream_schema()
-    bare = [
-        f"{where}.{key}"
-        for where, model in {"": schema, **schema["$defs"]}.items()
-        for key, told in model.get("properties", {}).items()
-        if "description" not in told
-    ]
-    assert bare == []
+    assert_described(stream_schema())

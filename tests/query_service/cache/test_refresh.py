@@ -148,6 +148,7 @@ def test_a_refresh_equals_a_full_load(
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
