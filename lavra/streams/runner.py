@@ -60,6 +60,7 @@ class StreamRunner:
         self._limits = limits
         self._observe = observe or _ignore
         self._report = report or _ignore
+        self._has_landed = False
 
     def run(self, stopping: threading.Event, *, once: bool = False) -> None:
         """Follow the stream until ``stopping`` is set, trying again whatever breaks off.
@@ -74,9 +75,9 @@ class StreamRunner:
         """
         wait_s = FIRST_RETRY_S
         while not stopping.is_set():
+            self._has_landed = False
             try:
-                if self._follow(stopping, once=once):
-                    wait_s = FIRST_RETRY_S
+                self._follow(stopping, once=once)
                 if once:
                     return
             except ConfigurationError:
@@ -84,12 +85,14 @@ class StreamRunner:
             except (SourceError, CatalogError, StorageError) as error:
                 if once:
                     raise
+                if self._has_landed:  # it had recovered from the break before
+                    wait_s = FIRST_RETRY_S
                 logger.warning("stream %s: %s Again in %.1f s.", self.stream.name, error, wait_s)
                 self._report("waiting", error)
                 stopping.wait(wait_s)
                 wait_s = min(wait_s * 2, LAST_RETRY_S)
 
-    def _follow(self, stopping: threading.Event, *, once: bool) -> bool:
+    def _follow(self, stopping: threading.Event, *, once: bool) -> None:
         """Follow until something breaks; every start asks the lake where it is.
 
         One batch is committed while the next is read, and no third is read before: so at most
@@ -98,7 +101,6 @@ class StreamRunner:
         landing = StreamLanding(self._catalog, self._storage, self.stream.name, self._limits)
         source = self._connect()
         committing: Future[None] | None = None
-        landed_any = False
         with ThreadPoolExecutor(1, thread_name_prefix=f"commit-{self.stream.name}") as committer:
             try:
                 committed = landing.committed
@@ -108,13 +110,13 @@ class StreamRunner:
                     batch = source.poll(time.monotonic() + self.stream.batch.max_seconds)
                     if committing is not None and (batch is not None or committing.done()):
                         committing.result()
-                        committing, landed_any = None, True
+                        committing = None
                     if batch is not None:
                         committing = committer.submit(self._commit, landing, source, batch)
                     elif committing is None:
                         landing.maintain()
                         if once and source.is_caught_up():
-                            return True
+                            return
                 if committing is not None:
                     committing.result()
             finally:
@@ -122,11 +124,11 @@ class StreamRunner:
                     wait((committing,))
                 source.close()
                 landing.close()
-        return landed_any
 
     def _commit(self, landing: StreamLanding, source: StreamSource, batch: Batch) -> None:
         started = time.monotonic()
         landing.land(batch)
+        self._has_landed = True
         source.acknowledge(batch.position)
         self._observe(batch, landing, time.monotonic() - started)
         landing.maintain()

@@ -1,8 +1,10 @@
-"""The store answers 503, often or for long; afterwards the lake holds each change once."""
+"""Catalog, source and store are away, for long; afterwards the lake holds each change once."""
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -64,6 +66,30 @@ def remote(
     server.leave()
 
 
+def kill_9(server: LocalPostgres) -> None:
+    """Kill a server and all of its processes; wait until nothing of it runs."""
+    postmaster = int((server.data / "postmaster.pid").read_text().split()[0])
+    processes = [postmaster, *children_of(postmaster)]
+    for process in processes:
+        try:
+            os.kill(process, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    until(lambda: not any(Path(f"/proc/{process}").exists() for process in processes))
+
+
+def children_of(parent: int) -> list[int]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            status = (folder / "stat").read_text()
+        except OSError:
+            continue
+        if int(status.rpartition(")")[2].split()[1]) == parent:
+            found.append(int(folder.name))
+    return found
+
+
 class Outage:
     """A stream of three writers' changes, while something is taken away from it."""
 
@@ -99,6 +125,24 @@ class Outage:
         before = self._commits
         until(lambda: self._commits >= before + 2)
 
+    def cut_catalog(self, seconds: float) -> None:
+        self.remote.catalog.shut()
+        self.last(seconds)
+        self.remote.catalog.open()
+        self.land()
+
+    def stall_catalog(self, seconds: float) -> None:
+        self.remote.catalog.stall()
+        self.last(seconds)
+        self.remote.catalog.open()
+        self.land()
+
+    def kill_source(self) -> None:
+        kill_9(self.remote.source)
+        self.remote.source.leave()  # it is kept until it is left
+        self.remote.source.start()
+        self.land()
+
     def fail_store(self, seconds: float) -> None:
         """Have the store answer 503; every other request it carries out all the same."""
         before = self.remote.store.refused
@@ -120,7 +164,7 @@ def outage(remote: Remote, seed: int) -> Iterator[Outage]:
     stopping = threading.Event()
     runner = followed.runner(report=happening.report, observe=happening.observe, limits=BUSY)
     thread = threading.Thread(target=runner.run, args=(stopping,))
-    writers = random_writes(followed, seed, 10**9, pause_s=0.01)
+    writers = random_writes(followed, seed, 10**9, pause_s=0.1)
     thread.start()
     try:
         happening.land()
@@ -134,6 +178,27 @@ def outage(remote: Remote, seed: int) -> Iterator[Outage]:
     followed.catch_up()
     assert_same_history(followed)
     assert_same_state(followed)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_the_catalog_is_cut_off(remote: Remote) -> None:
+    with outage(remote, 2) as happening:
+        happening.cut_catalog(30)
+        assert "waiting" in happening.states
+        happening.stall_catalog(30)
+        for _ in range(6):  # at any moment of a commit
+            happening.cut_catalog(happening.chance.uniform(0.05, 1.5))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_the_source_is_killed(remote: Remote) -> None:
+    with outage(remote, 3) as happening:
+        for _ in range(6):
+            happening.kill_source()
+            happening.last(happening.chance.uniform(0, 3))
+        assert happening.states.count("waiting") >= 6
 
 
 @pytest.mark.soak
