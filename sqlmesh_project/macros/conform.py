@@ -105,7 +105,11 @@ def state(evaluator: MacroEvaluator, text: exp.Expression) -> exp.Expression:
 @macro()
 def place_name(evaluator: MacroEvaluator, text: exp.Expression) -> exp.Expression:
     """Write a Brazilian place as maps do: ``  RIO DE  JANEIRO`` becomes ``Rio de Janeiro``."""
-    capitalised = exp.Initcap(this=tidy(evaluator, text), expression=exp.Literal.string(" "))
+    # By its bare name: as an expression it would be spelled out for DuckDB here already, and be
+    # understood by no other engine.
+    capitalised = exp.Anonymous(
+        this="INITCAP", expressions=[tidy(evaluator, text), exp.Literal.string(" ")]
+    )
     return exp.RegexpReplace(
         this=capitalised,
         expression=exp.Literal.string(r"\b(D)(a|e|o|as|os)\b"),
