@@ -60,7 +60,7 @@ BASE = (
     "'name ' || range as name, (range % 100)::tinyint as small, range / 7 as extra, "
     "date '2026-01-01' + (range * 37 % 100)::int as at from range(100)"
 )
-_WIDER = {"TINYINT": "smallint", "SMALLINT": "integer", "INTEGER": "bigint", "BIGINT": "bigint"}
+_WIDER = {"TINYINT": "smallint", "SMALLINT": "integer", "INTEGER": "bigint"}
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +81,10 @@ def apply(lake: Lake, table: str, operation: str, number: int) -> str:
                 [table.removeprefix("lake.")],
             ).fetchall()
         )
-        extra = next((name for name in columns if name.startswith("extra")), "extra")
-        wider = _WIDER[columns.get("small", "BIGINT")]
-        if f"alter column small set data type {wider}" in statement and wider == "bigint":
-            continue
+        extra = next((name for name in columns if name.startswith("extra")), None)
+        wider = _WIDER.get(columns.get("small", ""))
+        if ("{extra}" in statement and not extra) or ("{wider}" in statement and not wider):
+            continue  # a replacement left the column out, or it is as wide as it gets
         lake.duck.execute(
             statement.format(t=table, n=number, unique=unique, extra=extra, wider=wider)
         )
