@@ -16,7 +16,7 @@ up: .venv/.installed  ## Run the whole lake on this machine, from sources to das
 # The tests wait more than they compute: two at a time, whatever the machine.
 WORKERS ?= 2
 test: .venv/.installed browser  ## Run every test but the long ones (ARGS="tests/lavra/local")
-	$(BIN)/python -m tests.run --workers $(WORKERS) -m "not soak" $(ARGS)
+	$(BIN)/python -m tests.second_run --workers $(WORKERS) -m "not soak" $(ARGS)
 
 check: .venv/.installed  ## Lint, format and types
 	$(BIN)/ruff check .

@@ -63,7 +63,7 @@ def enter(lander: Lander) -> Register:
 @pytest.fixture
 def rows(lander: Lander, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[Any]]:
     """Read columns as a model would, by @bronze, on a connection like SQLMesh's."""
-    lake = SimpleNamespace(catalog=lander.catalog, storage=lander.storage)
+    lake = SimpleNamespace(catalog=lander.catalog, storage=lander.storage, settings=lander.settings)
     monkeypatch.setattr(macros, "active_lake", lambda: lake)
 
     def rows(columns: str, selected: str = "*") -> list[Any]:

@@ -75,14 +75,19 @@ def test_hostile_headers_and_values_do_no_harm(init: Init, write_csv: WriteCsv) 
     ("text", "tables"),
     [
         ("id\n1\n", {"thing"}),
-        ("a;b\n1,5;x\n2,5;y\n", {"thing"}),
+        pytest.param("a;b\n1,5;x\n2,5;y\n", {"thing"}, marks=pytest.mark.soak),
         ("at,v\n2026-01-01T10:00:00Z,1\n2026-01-01T23:30:00-03:00,2\n", {"thing", "hourly_thing"}),
         ("day,v\n01/02/2026,1\n25/12/2026,2\n", {"thing", "daily_thing"}),
-        (
+        pytest.param(
             "year,day,month\n2020-01-01,x,1\n2021-01-01,x,2\n2022-01-01,y,3\n",
             {"thing", "yearly_thing"},
+            marks=pytest.mark.soak,
         ),
-        ("n,big\nk,9223372036854775807\nl,-9223372036854775807\n", {"thing"}),
+        pytest.param(
+            "n,big\nk,9223372036854775807\nl,-9223372036854775807\n",
+            {"thing"},
+            marks=pytest.mark.soak,
+        ),
         ("row_count,hour\na,x\na,x\nb,y\nb,y\n", {"thing", "thing_by_row_count", "thing_by_hour"}),
     ],
 )

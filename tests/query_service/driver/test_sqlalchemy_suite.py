@@ -86,7 +86,9 @@ def run_suite(behind: tuple[str, int], folder: Path, version: str, *options: str
     return counts
 
 
-@pytest.mark.parametrize(("version", "least"), [("1.4", 60), ("2", 80)])
+@pytest.mark.parametrize(
+    ("version", "least"), [pytest.param("1.4", 60, marks=pytest.mark.soak), ("2", 80)]
+)
 def test_short(behind: tuple[str, int], tmp_path: Path, version: str, least: int) -> None:
     tests = (
         "FetchLimitOffsetTest or CTETest or LikeFunctionsTest or DateTimeTest or IntervalTest "

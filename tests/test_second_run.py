@@ -35,7 +35,7 @@ def test_second_run(
 ) -> None:
     (tmp_path / "test_these.py").write_text(TESTS.format(count=count, good_after=good_after))
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.run", "--workers", "0", "test_these.py"],
+        [sys.executable, "-m", "tests.second_run", "--workers", "0", "test_these.py"],
         cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == code, ended.stdout

@@ -1,6 +1,6 @@
-"""Run the tests, and what failed once more, alone: ``python -m tests.run --workers 2 [OPTIONS]``.
+"""Run the tests, and what failed once more, alone: ``python -m tests.second_run --workers 2 ...``.
 
-What is not ours is given to pytest.
+Other options are given to pytest.
 
 Why: docs/decisions/0003-a-failed-test-gets-a-second-run.md.
 """
