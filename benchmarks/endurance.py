@@ -1,8 +1,8 @@
 """Endurance: hours of micro-batches in a row; what the lake, its catalog and the worker come to.
 
-``python -m benchmarks.endurance --batches 7200 --speed 8 --plot docs/streams-endurance.svg`` is two
-hours of the default's batches, one a second, in a quarter of an hour: the batches, and whatever the
-housekeeping does by time (flush, expiry, vacuum), come ``speed`` times as often.
+``python -m benchmarks.endurance --batches 7200 --speed 8 --plot FILE.png`` is two hours of the
+default's batches, one a second, in a quarter of an hour: the batches, and whatever the housekeeping
+does by time (flush, expiry, vacuum), come ``speed`` times as often.
 """
 
 from __future__ import annotations
