@@ -12,7 +12,6 @@ import argparse
 import json
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ import psutil
 from benchmarks.clients.load import run_load
 from benchmarks.clients.servers import post, running_server
 from benchmarks.ratio import Ratio
+from tests.beside import beside
 from tests.conftest import free_port
 from tests.query_service.cache.test_refresh_cost import DAYS, some_days
 from tests.query_service.conftest import Lake, close_lake, make_lake
@@ -136,21 +136,15 @@ def _release_id(client: httpx.Client) -> str:
 @contextmanager
 def _watching(lake: Lake) -> Iterator[Memory]:
     """Look at the memory of the service's processes all the while."""
-    peak, ended = Memory(), threading.Event()
+    peak = Memory()
     folder = str(lake.settings.state)
 
-    def watch() -> None:
-        while not ended.wait(0.1):
-            own, mapped = _memory(folder)
-            peak.own, peak.mapped = max(peak.own, own), max(peak.mapped, mapped)
+    def look() -> None:
+        own, mapped = _memory(folder)
+        peak.own, peak.mapped = max(peak.own, own), max(peak.mapped, mapped)
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
+    with beside(look, every_s=0.1):
         yield peak
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _memory(folder: str) -> tuple[int, int]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import logging
 import os
 import threading
@@ -26,6 +25,7 @@ from lavra.access.log import (
     Entry,
     delete_before,
     encode_entry,
+    encode_line,
     entry_values,
     insert_lines,
 )
@@ -54,7 +54,6 @@ MOST_SQL = 20_000
 REFUSALS = {kind.code for kind in (Forbidden, StatementNotAllowed, TooManyQueries, Unauthenticated)}
 SUFFIX = ".jsonl"
 STDOUT = 1
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class AccessLog:
@@ -229,7 +228,7 @@ def _for_cloud_logging(shown: dict[str, Any]) -> bytes:
         "logging.googleapis.com/labels": {"lavra": "access"},
         "access": shown,
     }
-    return _encode(line).encode() + b"\n"
+    return encode_line(line) + b"\n"
 
 
 def _digest(sql: str) -> str:

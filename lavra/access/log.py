@@ -77,7 +77,12 @@ def insert_entries(connection: psycopg.Connection, entries: Iterable[Entry]) -> 
 
 def encode_entry(entry: Entry) -> bytes:
     """Return an entry as one JSON object on one line, without its end."""
-    return _encode(entry_values(entry)).encode()
+    return encode_line(entry_values(entry))
+
+
+def encode_line(values: dict[str, Any]) -> bytes:
+    """Return values as one JSON object on one line, without its end."""
+    return _encode(values).encode()
 
 
 def entry_values(entry: Entry) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import pytest
 
 from lavra.settings import load_settings
 from lavra.workloads.aviation.source import ensure_source, generate, leave
+from tests.beside import beside
 from tests.end_to_end.conftest import RunningLake, copy_declarations
 from tests.query_service.conftest import query, serving, wait_until
 
@@ -139,20 +140,8 @@ class LiveLake:
     def asked_all_the_time(self) -> Iterator[list[Answers]]:
         """Ask again and again during the block; yields the answers."""
         answers: list[Answers] = []
-        stopping = threading.Event()
-
-        def ask() -> None:
-            while not stopping.is_set():
-                answers.append(self.shown())
-                stopping.wait(0.2)
-
-        thread = threading.Thread(target=ask)
-        thread.start()
-        try:
+        with beside(lambda: answers.append(self.shown()), every_s=0.2):
             yield answers
-        finally:
-            stopping.set()
-            thread.join()
 
 
 @pytest.fixture

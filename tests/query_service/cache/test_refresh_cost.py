@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from query_service.cache.lake_reader import LakeReader
 from query_service.cache.loader import LoadReport, load_release
 from query_service.engine.memory import anonymous_bytes
 from query_service.releases import read_release
+from tests.beside import beside
 from tests.query_service.conftest import Lake
 
 DAYS = 100
@@ -42,21 +42,15 @@ def segment_bytes(folder: Path) -> int:
 @contextmanager
 def watching(folder: Path) -> Iterator[Peak]:
     """Look at memory all the while."""
-    peak, ended = Peak(), threading.Event()
+    peak = Peak()
     base = anonymous_bytes(os.getpid())
 
-    def watch() -> None:
-        while not ended.wait(0.02):
-            own = max(anonymous_bytes(os.getpid()) - base, 0)
-            peak.bytes = max(peak.bytes, segment_bytes(folder) + own)
+    def look() -> None:
+        own = max(anonymous_bytes(os.getpid()) - base, 0)
+        peak.bytes = max(peak.bytes, segment_bytes(folder) + own)
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
+    with beside(look, every_s=0.02):
         yield peak
-    finally:
-        ended.set()
-        thread.join()
 
 
 def timed_load(lake: Lake, folder: Path, reader: LakeReader) -> tuple[LoadReport, float, int]:
